@@ -16,9 +16,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A tool is absent or could not be started.
-    #[error(
-        "cannot run {tool}: {source} (hint: it belongs to Debian's essential packages dpkg and apt)"
-    )]
+    #[error("cannot run {tool}: {source} (hint: it belongs to Debian's essential packages dpkg and apt)")]
     ToolMissing {
         /// The program's name.
         tool: String,
@@ -65,15 +63,8 @@ pub enum Error {
 
 impl Error {
     /// Wraps an I/O error with what was tried on which path; for use in `map_err`.
-    pub(crate) fn io(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }

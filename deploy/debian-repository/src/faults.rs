@@ -28,10 +28,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn none() -> Self {
-        Self {
-            rules: Mutex::new(Vec::new()),
-            changed: watch::Sender::new(()),
-        }
+        Self { rules: Mutex::new(Vec::new()), changed: watch::Sender::new(()) }
     }
 
     /// Later rules come first, so that a test can narrow or replace an earlier one.
@@ -44,14 +41,8 @@ impl Faults {
     }
 
     pub(crate) fn on(&self, path: &str) -> Option<Fault> {
-        let rules = self
-            .rules
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        rules
-            .iter()
-            .find(|(fragment, _)| path.contains(fragment.as_str()))
-            .map(|(_, fault)| *fault)
+        let rules = self.rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        rules.iter().find(|(fragment, _)| path.contains(fragment.as_str())).map(|(_, fault)| *fault)
     }
 
     /// Waits while `path` is under [`Fault::Stall`]; returns the fault that then applies.
@@ -69,12 +60,7 @@ impl Faults {
     }
 
     fn with_rules(&self, change: impl FnOnce(&mut Vec<(String, Fault)>)) {
-        change(
-            &mut self
-                .rules
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+        change(&mut self.rules.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         self.changed.send_replace(());
     }
 }

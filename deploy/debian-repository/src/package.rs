@@ -143,11 +143,7 @@ impl Package {
     /// Adds a file; `mode` is its permission bits. It belongs to root.
     #[must_use]
     pub fn file(mut self, path: &str, mode: u32, contents: impl AsRef<[u8]>) -> Self {
-        let file = PackagedFile {
-            contents: contents.as_ref().to_vec(),
-            mode,
-            conffile: false,
-        };
+        let file = PackagedFile { contents: contents.as_ref().to_vec(), mode, conffile: false };
         self.files.insert(path.to_owned(), file);
         self
     }
@@ -155,11 +151,7 @@ impl Package {
     /// Adds a configuration file: dpkg keeps an administrator's edit of it.
     #[must_use]
     pub fn conffile(mut self, path: &str, mode: u32, contents: impl AsRef<[u8]>) -> Self {
-        let file = PackagedFile {
-            contents: contents.as_ref().to_vec(),
-            mode,
-            conffile: true,
-        };
+        let file = PackagedFile { contents: contents.as_ref().to_vec(), mode, conffile: true };
         self.files.insert(path.to_owned(), file);
         self
     }

@@ -81,18 +81,11 @@ impl PackageFile {
     /// # Errors
     /// [`Error::ToolFailed`] if it is not a package, [`Error::Io`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let control = tool::run(
-            "dpkg-deb",
-            Command::new("dpkg-deb").arg("--field").arg(path),
-        )?;
+        let control = tool::run("dpkg-deb", Command::new("dpkg-deb").arg("--field").arg(path))?;
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let field = |wanted: &str| {
-            let found = control
-                .lines()
-                .find_map(|line| line.strip_prefix(wanted)?.strip_prefix(':'));
-            found
-                .map(|value| value.trim().to_owned())
-                .unwrap_or_default()
+            let found = control.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix(':'));
+            found.map(|value| value.trim().to_owned()).unwrap_or_default()
         };
         Ok(Self {
             path: path.to_owned(),
@@ -132,12 +125,8 @@ impl Repository {
     /// [`Error::ToolMissing`] without dpkg, [`Error::Io`] if it cannot be written.
     pub fn create(directory: &Path, release: ReleaseFields) -> Result<Self, Error> {
         fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
-        let repository = Self {
-            directory: directory.to_owned(),
-            release,
-            architectures: vec![tool::native_architecture()?],
-            listed: BTreeMap::new(),
-        };
+        let repository =
+            Self { directory: directory.to_owned(), release, architectures: vec![tool::native_architecture()?], listed: BTreeMap::new() };
         repository.publish()?;
         Ok(repository)
     }
@@ -151,12 +140,7 @@ impl Repository {
     /// The line for `sources.list` when this directory is served as `url`.
     #[must_use]
     pub fn source_line(&self, url: &str) -> String {
-        format!(
-            "deb [trusted=yes] {} {} {}",
-            url.trim_end_matches('/'),
-            self.release.codename,
-            self.release.component
-        )
+        format!("deb [trusted=yes] {} {} {}", url.trim_end_matches('/'), self.release.codename, self.release.component)
     }
 
     /// Builds a package into the pool. Apt sees it after [`Self::publish`].
@@ -164,8 +148,7 @@ impl Repository {
     /// # Errors
     /// As [`Package::build`], and [`Error::Conflict`] if the pool holds the same version with other contents.
     pub fn add(&mut self, package: &Package) -> Result<PackageFile, Error> {
-        let scratch =
-            tempfile::tempdir().map_err(Error::io("make a directory in", std::env::temp_dir()))?;
+        let scratch = tempfile::tempdir().map_err(Error::io("make a directory in", std::env::temp_dir()))?;
         self.add_file(&package.build(scratch.path())?.path)
     }
 
@@ -189,14 +172,7 @@ impl Repository {
         if architecture != "all" && !self.architectures.contains(architecture) {
             self.architectures.push(architecture.clone());
         }
-        self.listed.insert(
-            (
-                file.name.clone(),
-                file.version.clone(),
-                file.architecture.clone(),
-            ),
-            file.clone(),
-        );
+        self.listed.insert((file.name.clone(), file.version.clone(), file.architecture.clone()), file.clone());
         Ok(file)
     }
 
@@ -206,17 +182,9 @@ impl Repository {
     /// # Errors
     /// [`Error::NotListed`] if it was not in, [`Error::Io`] if its file cannot be deleted.
     pub fn withdraw(&mut self, name: &str, version: &str, then: Published) -> Result<(), Error> {
-        let keys: Vec<_> = self
-            .listed
-            .keys()
-            .filter(|key| key.0 == name && key.1 == version)
-            .cloned()
-            .collect();
+        let keys: Vec<_> = self.listed.keys().filter(|key| key.0 == name && key.1 == version).cloned().collect();
         if keys.is_empty() {
-            return Err(Error::NotListed {
-                name: name.to_owned(),
-                version: version.to_owned(),
-            });
+            return Err(Error::NotListed { name: name.to_owned(), version: version.to_owned() });
         }
         for key in keys {
             let Some(file) = self.listed.remove(&key) else {
@@ -242,24 +210,13 @@ impl Repository {
         }
         for (path, text) in &indexes {
             let plain = suite.join(path);
-            let by_hash = plain
-                .with_file_name("by-hash")
-                .join("SHA256")
-                .join(index::sha256(text.as_bytes()));
+            let by_hash = plain.with_file_name("by-hash").join("SHA256").join(index::sha256(text.as_bytes()));
             write_atomically(&by_hash, text.as_bytes())?;
             write_atomically(&plain, text.as_bytes())?;
         }
-        let listed: Vec<Listed<'_>> = indexes
-            .iter()
-            .map(|(path, text)| Listed {
-                path,
-                contents: text.as_bytes(),
-            })
-            .collect();
+        let listed: Vec<Listed<'_>> = indexes.iter().map(|(path, text)| Listed { path, contents: text.as_bytes() }).collect();
         let architectures: Vec<&str> = self.architectures.iter().map(String::as_str).collect();
-        let date = jiff::Timestamp::now()
-            .strftime("%a, %d %b %Y %H:%M:%S UTC")
-            .to_string();
+        let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
         let release = index::release(&self.release, &date, &architectures, &listed);
         write_atomically(&suite.join("Release"), release.as_bytes())
     }
@@ -270,16 +227,9 @@ impl Repository {
     }
 
     fn packages(&self, architecture: &str) -> String {
-        let own = self
-            .listed
-            .values()
-            .filter(|file| file.architecture == architecture || file.architecture == "all");
+        let own = self.listed.values().filter(|file| file.architecture == architecture || file.architecture == "all");
         own.map(|file| {
-            let path = file
-                .path
-                .strip_prefix(&self.directory)
-                .unwrap_or(&file.path)
-                .to_string_lossy();
+            let path = file.path.strip_prefix(&self.directory).unwrap_or(&file.path).to_string_lossy();
             index::paragraph(&file.control, &path, file.size_bytes, &file.sha256)
         })
         .collect()
@@ -287,11 +237,7 @@ impl Repository {
 
     fn pool_path(&self, file: &PackageFile) -> PathBuf {
         let name = deb::file_name(&file.name, &file.version, &file.architecture);
-        self.directory
-            .join("pool")
-            .join(&self.release.component)
-            .join(&file.name)
-            .join(name)
+        self.directory.join("pool").join(&self.release.component).join(&file.name).join(name)
     }
 }
 
@@ -299,13 +245,11 @@ impl Repository {
 fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
-    let mut file =
-        tempfile::NamedTempFile::new_in(parent).map_err(Error::io("write in", parent))?;
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(Error::io("write in", parent))?;
     file.write_all(contents).map_err(Error::io("write", path))?;
     // A temporary file is private; an archive is for everybody (apt downloads local files as the user _apt).
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     fs::set_permissions(file.path(), readable).map_err(Error::io("set the mode of", path))?;
-    file.persist(path)
-        .map_err(|failed| Error::io("write", path)(failed.error))?;
+    file.persist(path).map_err(|failed| Error::io("write", path)(failed.error))?;
     Ok(())
 }

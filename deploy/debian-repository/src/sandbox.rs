@@ -41,9 +41,7 @@ impl Sandbox {
             let path = directory.join(each);
             fs::create_dir_all(&path).map_err(Error::io("make", path))?;
         }
-        let root = directory
-            .canonicalize()
-            .map_err(Error::io("resolve", directory))?;
+        let root = directory.canonicalize().map_err(Error::io("resolve", directory))?;
         let sandbox = Self { root };
         let status = sandbox.root.join("var/lib/dpkg/status");
         if !status.exists() {
@@ -90,21 +88,12 @@ impl Sandbox {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         // Apt only warns when APT_CONFIG is missing and goes on with the machine's own root, so name this one here too.
-        command
-            .arg("-o")
-            .arg(format!("Dir={}", self.root.display()));
-        command.arg("-o").arg(format!(
-            "Dir::State::status={}",
-            self.root.join("var/lib/dpkg/status").display()
-        ));
+        command.arg("-o").arg(format!("Dir={}", self.root.display()));
+        command.arg("-o").arg(format!("Dir::State::status={}", self.root.join("var/lib/dpkg/status").display()));
         // Ordinary users often lack the sbin directories, without which dpkg refuses to run.
         let path = std::env::var("PATH").unwrap_or_default();
-        command
-            .env("APT_CONFIG", self.apt_configuration_path())
-            .env("PATH", format!("{path}:/usr/sbin:/sbin"));
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("LC_ALL", "C");
+        command.env("APT_CONFIG", self.apt_configuration_path()).env("PATH", format!("{path}:/usr/sbin:/sbin"));
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
         command
     }
 
@@ -114,15 +103,8 @@ impl Sandbox {
     /// [`Error::ToolMissing`] without dpkg.
     pub fn installed_version(&self, package: &str) -> Result<Option<String>, Error> {
         let mut command = Command::new("dpkg-query");
-        command.arg(format!(
-            "--admindir={}",
-            self.root.join("var/lib/dpkg").display()
-        ));
-        command.args([
-            "--show",
-            "--showformat=${db:Status-Status} ${Version}",
-            package,
-        ]);
+        command.arg(format!("--admindir={}", self.root.join("var/lib/dpkg").display()));
+        command.args(["--show", "--showformat=${db:Status-Status} ${Version}", package]);
         match tool::run("dpkg-query", &mut command) {
             Ok(text) => Ok(text.strip_prefix("installed ").map(str::to_owned)),
             Err(Error::ToolFailed { .. }) => Ok(None),

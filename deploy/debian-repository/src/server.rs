@@ -54,32 +54,19 @@ impl RepositoryServer {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            directory,
-            faults: Faults::none(),
-            requests: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { directory, faults: Faults::none(), requests: Mutex::default() });
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("debian-repository".to_owned())
-            .spawn(move || {
-                runtime.block_on(async move {
-                    tokio::select! {
-                        () = accept(listener, for_thread) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        Ok(Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("debian-repository".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    () = accept(listener, for_thread) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -107,11 +94,7 @@ impl RepositoryServer {
     /// The paths asked for so far, oldest first, failed ones included; the last 10,000.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        self.shared
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -137,18 +120,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, Arc::clone(&shared)));
             // An error ends this one connection: the peer went away, or a fault was asked for.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
 /// An error makes hyper close the connection without an answer.
-async fn answer(
-    request: Request<Incoming>,
-    shared: Arc<Shared>,
-) -> Result<Response<Body>, io::Error> {
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, io::Error> {
     let path = percent_decoded(request.uri().path());
     remember(&shared, &path);
     let fault = shared.faults.settled_on(&path).await;
@@ -157,9 +135,7 @@ async fn answer(
             return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
         }
         Some(Fault::Status(status)) => {
-            return Ok(refusal(
-                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            ));
+            return Ok(refusal(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         _ => {}
     }
@@ -175,10 +151,7 @@ async fn answer(
 }
 
 fn remember(shared: &Shared, path: &str) {
-    let mut requests = shared
-        .requests
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut requests = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
     if requests.len() == REMEMBERED_REQUESTS {
         requests.remove(0);
     }
@@ -188,17 +161,11 @@ fn remember(shared: &Shared, path: &str) {
 /// Reads a regular file inside `directory`, or says which status answers the request.
 fn read_below(directory: &Path, path: &str) -> Result<Vec<u8>, StatusCode> {
     let relative = path.strip_prefix('/').ok_or(StatusCode::BAD_REQUEST)?;
-    if relative
-        .split('/')
-        .any(|part| matches!(part, "" | "." | "..") || part.contains('\0'))
-    {
+    if relative.split('/').any(|part| matches!(part, "" | "." | "..") || part.contains('\0')) {
         return Err(StatusCode::FORBIDDEN);
     }
     // The canonical form has followed every symbolic link.
-    let file = directory
-        .join(relative)
-        .canonicalize()
-        .map_err(|_| StatusCode::NOT_FOUND)?;
+    let file = directory.join(relative).canonicalize().map_err(|_| StatusCode::NOT_FOUND)?;
     if !file.starts_with(directory) {
         return Err(StatusCode::FORBIDDEN);
     }
@@ -231,16 +198,12 @@ fn with_contents(mut contents: Vec<u8>, fault: Option<Fault>) -> Response<Body> 
         _ => whole(contents),
     };
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(hyper::header::CONTENT_LENGTH, length.into());
+    response.headers_mut().insert(hyper::header::CONTENT_LENGTH, length.into());
     response
 }
 
 fn whole(contents: Vec<u8>) -> Body {
-    Full::new(Bytes::from(contents))
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(Bytes::from(contents)).map_err(|never| match never {}).boxed()
 }
 
 fn refusal(status: StatusCode) -> Response<Body> {
@@ -254,10 +217,7 @@ fn percent_decoded(path: &str) -> String {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let escape = (first == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let escape = (first == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
         if let Some(byte) = escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             decoded.push(byte);
             rest = after.get(2..).unwrap_or_default();
@@ -285,23 +245,10 @@ mod tests {
         std::os::unix::fs::symlink("../secret", directory.join("link")).unwrap();
         let directory = directory.canonicalize().unwrap();
         assert_eq!(read_below(&directory, "/open"), Ok(b"o".to_vec()));
-        for path in [
-            "/../secret",
-            "/./open",
-            "/link",
-            "//etc/passwd",
-            "/a/../../secret",
-        ] {
-            assert_eq!(
-                read_below(&directory, path),
-                Err(StatusCode::FORBIDDEN),
-                "{path}"
-            );
+        for path in ["/../secret", "/./open", "/link", "//etc/passwd", "/a/../../secret"] {
+            assert_eq!(read_below(&directory, path), Err(StatusCode::FORBIDDEN), "{path}");
         }
-        assert_eq!(
-            read_below(&directory, "/absent"),
-            Err(StatusCode::NOT_FOUND)
-        );
+        assert_eq!(read_below(&directory, "/absent"), Err(StatusCode::NOT_FOUND));
         assert_eq!(read_below(&directory, "open"), Err(StatusCode::BAD_REQUEST));
     }
 

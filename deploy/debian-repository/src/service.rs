@@ -15,18 +15,12 @@ pub(crate) fn snippet(script: MaintainerScript, units: &[String]) -> String {
         MaintainerScript::BeforeInstallation => return String::new(),
         MaintainerScript::AfterInstallation => (
             r#"[ "$1" = configure ]"#,
-            format!(
-                "systemctl daemon-reload\n\tsystemctl enable --quiet {units} || true\n\tsystemctl restart {units} || true"
-            ),
+            format!("systemctl daemon-reload\n\tsystemctl enable --quiet {units} || true\n\tsystemctl restart {units} || true"),
         ),
-        MaintainerScript::BeforeRemoval => (
-            r#"[ "$1" = remove ]"#,
-            format!("systemctl disable --quiet {units} || true\n\tsystemctl stop {units} || true"),
-        ),
-        MaintainerScript::AfterRemoval => (
-            r#"[ "$1" = remove ] || [ "$1" = purge ]"#,
-            "systemctl daemon-reload".to_owned(),
-        ),
+        MaintainerScript::BeforeRemoval => {
+            (r#"[ "$1" = remove ]"#, format!("systemctl disable --quiet {units} || true\n\tsystemctl stop {units} || true"))
+        }
+        MaintainerScript::AfterRemoval => (r#"[ "$1" = remove ] || [ "$1" = purge ]"#, "systemctl daemon-reload".to_owned()),
     };
     format!("if {ON_A_BOOTED_HOST} && {{ {condition}; }}; then\n\t{commands}\nfi\n")
 }

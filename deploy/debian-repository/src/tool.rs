@@ -9,21 +9,11 @@ const STDERR_LIMIT_BYTES: usize = 2_000;
 
 /// Runs `tool` to its end and returns its standard output.
 pub(crate) fn run(tool: &str, command: &mut Command) -> Result<String, Error> {
-    let output = command
-        .env("LC_ALL", "C")
-        .output()
-        .map_err(|source| Error::ToolMissing {
-            tool: tool.to_owned(),
-            source,
-        })?;
+    let output = command.env("LC_ALL", "C").output().map_err(|source| Error::ToolMissing { tool: tool.to_owned(), source })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(Error::ToolFailed {
-        tool: tool.to_owned(),
-        status: output.status.to_string(),
-        stderr: end_of(&output.stderr),
-    })
+    Err(Error::ToolFailed { tool: tool.to_owned(), status: output.status.to_string(), stderr: end_of(&output.stderr) })
 }
 
 /// The architecture of this machine in Debian's words, such as `amd64`, as dpkg says it.
@@ -31,11 +21,7 @@ pub(crate) fn run(tool: &str, command: &mut Command) -> Result<String, Error> {
 /// # Errors
 /// [`Error::ToolMissing`] where there is no dpkg.
 pub fn native_architecture() -> Result<String, Error> {
-    Ok(
-        run("dpkg", Command::new("dpkg").arg("--print-architecture"))?
-            .trim()
-            .to_owned(),
-    )
+    Ok(run("dpkg", Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
 fn end_of(stderr: &[u8]) -> String {
