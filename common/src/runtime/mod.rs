@@ -1,1 +1,7 @@
-//! The thin shell that agent and controller share.
+//! The thin shell that agent and controller share: everything here touches the operating system, and nothing here decides about patches.
+
+pub mod atomic_file;
+pub mod clock;
+pub mod config;
+pub mod retry;
+pub mod telemetry;
