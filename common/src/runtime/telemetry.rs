@@ -23,7 +23,9 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter does not parse.
-    #[error("the log filter \"{filter}\" (from {origin}) is not valid: {reason}; hint: use for example \"info\" or \"info,patchwave=debug\"")]
+    #[error(
+        "the log filter \"{filter}\" (from {origin}) is not valid: {reason}; hint: use for example \"info\" or \"info,patchwave=debug\""
+    )]
     Filter {
         /// The filter.
         filter: String,
