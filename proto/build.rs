@@ -12,8 +12,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     // Operator messages are what `-o json` prints: their field names are the stable ones.
-    tonic_prost_build::configure()
-        .type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]").compile_fds(descriptors)?;
     Ok(())
 }
