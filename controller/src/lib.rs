@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The Patchwave controller.
+
+pub mod records;
+pub mod store;
