@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use patchwave_common::domain::{CandidateSet, Digest, Generation, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId};
+use patchwave_common::domain::{
+    CandidateSet, Digest, Generation, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId,
+};
 
 use crate::records::{
     AuditEntry, CertificateRecord, FleetEvent, HaltRecord, HostRecord, HostUpdate, Lift, OperatorRecord, PolicyRecord, QuarantineRecord,

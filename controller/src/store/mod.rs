@@ -8,10 +8,10 @@
 //! sync of the disk. Everything here can be said in relational tables: records by primary key, keyset pages, one transaction per group of
 //! writes. Text keys order bytewise. A store decides nothing and reads no clock.
 
-
 use bytes::Bytes;
 use patchwave_common::domain::{
-    CandidateSet, Digest, Generation, HostId, InstalledPackage, Inventory, Manager, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId,
+    CandidateSet, Digest, Generation, HostId, InstalledPackage, Inventory, Manager, OperatorName, PolicyName, QuarantineKey, RolloutId,
+    TokenId,
 };
 use roaring::RoaringBitmap;
 
