@@ -3,7 +3,6 @@
 //! [`agent`] turns messages of untrusted peers into domain types, with bounds on every list and string; nothing else may. [`operator`]
 //! holds the operator service, whose messages are views to be shown and are never taken for domain types.
 
-#[allow(missing_docs)]
 pub mod agent;
 
 /// Messages and services between agents and the controller, as generated.

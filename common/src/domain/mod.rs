@@ -14,6 +14,7 @@ mod labels;
 mod package;
 pub mod policy;
 mod selector;
+mod session;
 mod target;
 mod text;
 mod time;
@@ -35,6 +36,7 @@ pub use package::{
     QuarantineKey,
 };
 pub use selector::{Selector, SelectorError};
+pub use session::{DirectiveHistory, FromAgent, Hello, StopCause, ToAgent};
 pub use target::{PackageTarget, TargetSet};
 pub use text::{ParseError, clean_text};
 pub use time::{Timestamp, parse_duration, show_duration};
