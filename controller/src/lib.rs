@@ -1,6 +1,6 @@
 //! The Patchwave controller.
 
-pub mod records;
-pub mod store;
 pub mod fleet;
+pub mod records;
 pub mod sessions;
+pub mod store;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use patchwave_common::domain::{CandidateSet, Digest, HostId, HostFacts, Inventory, Timestamp};
+use patchwave_common::domain::{CandidateSet, Digest, HostFacts, HostId, Inventory, Timestamp};
 
 pub use alarms::{CLOCK_TOLERANCE, STALE_AFTER, alarms, clock_is_off};
 pub use host::{FleetHost, Presence};
@@ -100,13 +100,8 @@ impl Fleet {
     /// A host's inventory is this one now.
     pub fn set_inventory(&self, id: &HostId, inventory: Inventory) -> Arc<Inventory> {
         let digest = inventory.digest();
-        let shared = self
-            .inventories
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(digest)
-            .or_insert_with(|| Arc::new(inventory))
-            .clone();
+        let shared =
+            self.inventories.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert_with(|| Arc::new(inventory)).clone();
         self.change(id, |host| {
             let mut host = host?.clone();
             host.record.inventory = Some(digest);
@@ -120,13 +115,8 @@ impl Fleet {
     /// A host's candidates are these now.
     pub fn set_candidates(&self, id: &HostId, candidates: CandidateSet) -> Arc<CandidateSet> {
         let digest = candidates.digest();
-        let shared = self
-            .candidates
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(digest)
-            .or_insert_with(|| Arc::new(candidates))
-            .clone();
+        let shared =
+            self.candidates.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert_with(|| Arc::new(candidates)).clone();
         self.change(id, |host| {
             let mut host = host?.clone();
             host.record.candidates = Some(digest);

@@ -101,15 +101,8 @@ impl Sessions {
             old.close();
         }
         let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
-        let session = Arc::new(Session {
-            epoch,
-            instance,
-            peer,
-            queue,
-            closing: Notify::new(),
-            answered: Notify::new(),
-            nonce: AtomicU64::new(0),
-        });
+        let session =
+            Arc::new(Session { epoch, instance, peer, queue, closing: Notify::new(), answered: Notify::new(), nonce: AtomicU64::new(0) });
         self.lock().insert(host.clone(), session.clone());
         Attached::Yes(session, messages)
     }
