@@ -25,6 +25,7 @@ mod repository;
 mod sandbox;
 mod server;
 mod service;
+mod source;
 mod tool;
 
 pub use error::Error;
@@ -33,4 +34,5 @@ pub use package::{MaintainerScript, Package};
 pub use repository::{PackageFile, Published, ReleaseFields, Repository};
 pub use sandbox::Sandbox;
 pub use server::RepositoryServer;
+pub use source::{Asked, Source};
 pub use tool::native_architecture;

@@ -1,11 +1,11 @@
-//! Serves a directory over HTTP/1.1 on a thread of its own, so that synchronous and asynchronous tests use it alike.
+//! Serves files over HTTP/1.1 on a thread of its own, so that synchronous and asynchronous tests use it alike.
 //!
-//! Only GET and HEAD of regular files below the directory; no listings. A path that leaves the directory, by `..` or by a
-//! symbolic link, is refused with 403.
+//! Where the files come from is a [`Source`]: as a rule a directory, of which only regular files are served, without
+//! listings. A path that leaves the directory, by `..` or by a symbolic link, is refused with 403.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use crate::faults::{Fault, Faults};
+use crate::source::{Asked, Directory, Source};
 
 /// Requests remembered for [`RepositoryServer::requests`]; a test asks about hundreds, a long demo must not grow for ever.
 const REMEMBERED_REQUESTS: usize = 10_000;
@@ -39,7 +40,7 @@ pub struct RepositoryServer {
 
 #[derive(Debug)]
 struct Shared {
-    directory: PathBuf,
+    source: Box<dyn Source>,
     faults: Faults,
     requests: Mutex<Vec<String>>,
 }
@@ -50,11 +51,18 @@ impl RepositoryServer {
     /// # Errors
     /// If the address cannot be bound, the directory does not exist, or no thread can be started.
     pub fn start(address: SocketAddr, directory: &Path) -> io::Result<Self> {
-        let directory = directory.canonicalize()?;
+        Self::start_with(address, Box::new(Directory::new(directory)?))
+    }
+
+    /// Serves what `source` finds; otherwise as [`Self::start`].
+    ///
+    /// # Errors
+    /// If the address cannot be bound or no thread can be started.
+    pub fn start_with(address: SocketAddr, source: Box<dyn Source>) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { directory, faults: Faults::none(), requests: Mutex::default() });
+        let shared = Arc::new(Shared { source, faults: Faults::none(), requests: Mutex::default() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let for_thread = Arc::clone(&shared);
@@ -91,7 +99,7 @@ impl RepositoryServer {
         self.shared.faults.clear();
     }
 
-    /// The paths asked for so far, oldest first, failed ones included; the last 10,000.
+    /// The paths asked for so far, oldest first, failed ones included; the last 10,000. A proxied request begins with its site.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -127,7 +135,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 /// An error makes hyper close the connection without an answer.
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, io::Error> {
-    let path = percent_decoded(request.uri().path());
+    let asked = Asked { site: request.uri().authority().map(ToString::to_string), path: percent_decoded(request.uri().path()) };
+    let path = asked.full();
     remember(&shared, &path);
     let fault = shared.faults.settled_on(&path).await;
     match fault {
@@ -142,8 +151,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Ok(refusal(StatusCode::METHOD_NOT_ALLOWED));
     }
-    let directory = shared.directory.clone();
-    let read = tokio::task::spawn_blocking(move || read_below(&directory, &path));
+    let read = tokio::task::spawn_blocking(move || contents(shared.source.as_ref(), &asked));
     match read.await.map_err(io::Error::other)? {
         Ok(contents) => Ok(with_contents(contents, fault)),
         Err(status) => Ok(refusal(status)),
@@ -158,25 +166,14 @@ fn remember(shared: &Shared, path: &str) {
     requests.push(path.to_owned());
 }
 
-/// Reads a regular file inside `directory`, or says which status answers the request.
-fn read_below(directory: &Path, path: &str) -> Result<Vec<u8>, StatusCode> {
-    let relative = path.strip_prefix('/').ok_or(StatusCode::BAD_REQUEST)?;
-    if relative.split('/').any(|part| matches!(part, "" | "." | "..") || part.contains('\0')) {
-        return Err(StatusCode::FORBIDDEN);
-    }
-    // The canonical form has followed every symbolic link.
-    let file = directory.join(relative).canonicalize().map_err(|_| StatusCode::NOT_FOUND)?;
-    if !file.starts_with(directory) {
-        return Err(StatusCode::FORBIDDEN);
-    }
-    let metadata = file.metadata().map_err(|_| StatusCode::NOT_FOUND)?;
-    if !metadata.is_file() {
-        return Err(StatusCode::NOT_FOUND);
-    }
-    if metadata.len() > FILE_LIMIT_BYTES {
+/// Reads what `source` finds, or says which status answers the request.
+fn contents(source: &dyn Source, asked: &Asked) -> Result<Vec<u8>, StatusCode> {
+    let not_found = |_| StatusCode::NOT_FOUND;
+    let file = source.find(asked).map_err(|status| StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))?;
+    if file.metadata().map_err(not_found)?.len() > FILE_LIMIT_BYTES {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    std::fs::read(&file).map_err(|_| StatusCode::NOT_FOUND)
+    std::fs::read(&file).map_err(not_found)
 }
 
 fn with_contents(mut contents: Vec<u8>, fault: Option<Fault>) -> Response<Body> {
@@ -231,26 +228,7 @@ fn percent_decoded(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
-
-    #[test]
-    fn a_path_cannot_leave_the_directory() {
-        let outside = tempfile::tempdir().unwrap();
-        std::fs::write(outside.path().join("secret"), "s").unwrap();
-        let directory = outside.path().join("served");
-        std::fs::create_dir(&directory).unwrap();
-        std::fs::write(directory.join("open"), "o").unwrap();
-        std::os::unix::fs::symlink("../secret", directory.join("link")).unwrap();
-        let directory = directory.canonicalize().unwrap();
-        assert_eq!(read_below(&directory, "/open"), Ok(b"o".to_vec()));
-        for path in ["/../secret", "/./open", "/link", "//etc/passwd", "/a/../../secret"] {
-            assert_eq!(read_below(&directory, path), Err(StatusCode::FORBIDDEN), "{path}");
-        }
-        assert_eq!(read_below(&directory, "/absent"), Err(StatusCode::NOT_FOUND));
-        assert_eq!(read_below(&directory, "open"), Err(StatusCode::BAD_REQUEST));
-    }
 
     #[test]
     fn escapes_are_undone_once_and_broken_ones_left_alone() {
