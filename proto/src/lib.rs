@@ -23,5 +23,14 @@ pub mod operator {
     }
 }
 
+/// Stored formats, as generated. The controller's store turns them into its records and back.
+pub mod store {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic)]
+    pub mod v1 {
+        tonic::include_proto!("patchwave.store.v1");
+    }
+}
+
 /// The compiled descriptors of every .proto file, as an encoded `FileDescriptorSet`: tests enumerate services and methods from it.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -6,7 +6,7 @@ use super::Guard;
 
 /// Why a read or a write was not done. A write that gives an error left nothing behind, except where [`StoreError::Io`] says that it
 /// could not be told.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// A guard did not hold: somebody else was first. Read again and decide again.
     #[error("{guard} does not hold: {found}")]
@@ -20,6 +20,14 @@ pub enum StoreError {
     #[error("there is no {what} {id}")]
     Missing {
         /// Kind of record, e.g. `host`.
+        what: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// A record that never changes is there already.
+    #[error("there is already a {what} {id}, and it never changes")]
+    AlreadyThere {
+        /// Kind of record.
         what: &'static str,
         /// Its name.
         id: String,

@@ -21,10 +21,15 @@ use crate::records::{
 };
 
 mod change;
+mod codec;
+mod embedded;
 mod error;
+mod kinds;
+mod memory;
 
 pub use change::{Change, Guard, Write};
 pub use error::StoreError;
+pub use kinds::{KINDS, open, open_memory};
 
 /// Most records of one page. A page of hosts is then a few MB at most; a reader of a large fleet asks a thousand times, not once.
 pub const MAX_PAGE: usize = 1_000;
