@@ -1,7 +1,8 @@
 //! What hosts have and could get: interned package versions, inventories as sets of their ids, candidates.
 
 use patchwave_common::domain::{
-    Architecture, Blocked, Candidate, CandidateSet, InstallState, InstalledPackage, Inventory, Manager, Mark, Origin, PackageId, PackageName,
+    Architecture, Blocked, Candidate, CandidateSet, InstallState, InstalledPackage, Inventory, Manager, Mark, Origin, PackageId,
+    PackageName,
 };
 use patchwave_proto::store::v1;
 use roaring::RoaringBitmap;

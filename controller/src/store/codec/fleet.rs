@@ -5,8 +5,8 @@ use patchwave_proto::store::v1;
 use patchwave_proto::store::v1::certificate;
 
 use super::{
-    CodecError, Stored, actor, digest, known, labels_from_message, labels_to_message, mode_from_message, mode_to_message, required, timestamp,
-    unspecified,
+    CodecError, Stored, actor, digest, known, labels_from_message, labels_to_message, mode_from_message, mode_to_message, required,
+    timestamp, unspecified,
 };
 use crate::records::{CertificateRecord, OperatorRecord, OperatorRole, PolicyRecord, Revocation, Serial, Subject, TokenRecord};
 

@@ -34,7 +34,8 @@ impl Stored for HostRecord {
     }
 
     fn from_message(message: v1::Host) -> Result<Self, CodecError> {
-        let optional_digest = |bytes: Option<Vec<u8>>| -> Result<Option<Digest>, CodecError> { bytes.map(|bytes| digest(&bytes)).transpose() };
+        let optional_digest =
+            |bytes: Option<Vec<u8>>| -> Result<Option<Digest>, CodecError> { bytes.map(|bytes| digest(&bytes)).transpose() };
         Ok(Self {
             id: HostId::parse(message.id)?,
             revision: message.revision,

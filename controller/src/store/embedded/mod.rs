@@ -3,9 +3,9 @@
 //! Terms: a *row* is a sealed value under a key (see [`keys`] and [`row`]); a *group* is the writes that one commit makes durable. The
 //! adapter checks guards, numbers writes, interns and counts; the engine ([`engine::Engine`]) only keeps rows.
 
+mod content;
 pub(crate) mod engine;
 mod guards;
-mod content;
 pub(crate) mod keys;
 mod read;
 mod records;

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use patchwave_common::domain::{
-    CandidateSet, Digest, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId,
-};
+use patchwave_common::domain::{CandidateSet, Digest, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId};
 use patchwave_proto::store::v1;
 use roaring::RoaringBitmap;
 
@@ -217,9 +215,11 @@ fn inventory(source: &impl HasRows, digest: &Digest) -> Result<Option<Inventory>
     let mut packages = Vec::with_capacity(usize::try_from(set.rows.len()).unwrap_or_default());
     for id in &set.rows {
         let row: Option<PackageVersion> = get(source, &Table::PackageVersion.number(u64::from(id)))?;
-        packages.push(row.ok_or_else(|| StoreError::damaged(source.path(), format!("package version {id} of inventory {digest} is missing")))?);
+        packages
+            .push(row.ok_or_else(|| StoreError::damaged(source.path(), format!("package version {id} of inventory {digest} is missing")))?);
     }
-    let inventory = inventory_from_packages(set.manager, packages).map_err(|error| StoreError::damaged(source.path(), error.to_string()))?;
+    let inventory =
+        inventory_from_packages(set.manager, packages).map_err(|error| StoreError::damaged(source.path(), error.to_string()))?;
     Ok(Some(inventory))
 }
 

@@ -2,13 +2,13 @@
 
 use patchwave_common::domain::{Digest, HostId, QuarantineKey, TokenId};
 
+use super::content;
 use super::guards;
 use super::keys::{Table, quarantine_key};
 use super::transaction::Transaction;
-use super::content;
 use crate::records::{
-    AuditEntry, AuditRecord, CertificateRecord, EventRecord, FleetEvent, HaltRecord, HostRecord, HostUpdate, Lift, OperatorRecord, PolicyRecord,
-    QuarantineRecord, Revocation, Serial, TokenRecord,
+    AuditEntry, AuditRecord, CertificateRecord, EventRecord, FleetEvent, HaltRecord, HostRecord, HostUpdate, Lift, OperatorRecord,
+    PolicyRecord, QuarantineRecord, Revocation, Serial, TokenRecord,
 };
 use crate::store::codec::Stored;
 use crate::store::{Guard, Result, StoreError};

@@ -16,7 +16,8 @@ pub(super) fn append(transaction: &mut Transaction<'_>, rollout: RolloutId, expe
         return Ok(());
     }
     let revision = expected + records.len() as u64;
-    let message = v1::RolloutRecords { rollout: rollout.to_string(), first: expected, records: records.into_iter().map(Into::into).collect() };
+    let message =
+        v1::RolloutRecords { rollout: rollout.to_string(), first: expected, records: records.into_iter().map(Into::into).collect() };
     transaction.put(Table::RolloutRecords.text_number(rollout.as_str(), revision - 1), &message)?;
     transaction.put(Table::RolloutPosition.text(rollout.as_str()), &v1::Counter { value: revision })
 }

@@ -42,9 +42,7 @@ pub(crate) fn unseal<'a>(path: &Path, key: &[u8], value: &'a [u8]) -> Result<&'a
     }
     match body.split_first() {
         Some((&FORMAT, encoded)) => Ok(encoded),
-        Some((&format, _)) => {
-            Err(StoreError::UnknownFormat { path: path.to_owned(), found: u64::from(format), known: u64::from(FORMAT) })
-        }
+        Some((&format, _)) => Err(StoreError::UnknownFormat { path: path.to_owned(), found: u64::from(format), known: u64::from(FORMAT) }),
         None => Err(damaged("a value is empty")),
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use patchwave_proto::store::v1;
 
-use super::engine::{Rows, RowChange};
+use super::engine::{RowChange, Rows};
 use super::keys::Table;
 use super::row;
 use crate::store::codec::Stored;
