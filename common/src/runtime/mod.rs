@@ -5,3 +5,4 @@ pub mod clock;
 pub mod config;
 pub mod retry;
 pub mod telemetry;
+pub mod tls;

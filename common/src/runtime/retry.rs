@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(series(7), series(7));
         assert_ne!(series(7), series(8));
         let mut retry = Retry::with(INITIAL_CEILING, MAX_CEILING, 7);
-        (0..8).for_each(|_| drop(retry.next_delay()));
+        (0..8).for_each(|_| _ = retry.next_delay());
         retry.reset();
         assert!(retry.next_delay() <= INITIAL_CEILING);
     }
