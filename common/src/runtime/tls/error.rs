@@ -132,7 +132,9 @@ fn explain_certificate(error: &CertificateError) -> String {
             "its certificate is not from this fleet's authority; hint: is this the right controller, or was it set up anew?".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("{error}; hint: use a name that the certificate holds, or give the controller this one (server names in its configuration)")
+            format!(
+                "{error}; hint: use a name that the certificate holds, or give the controller this one (server names in its configuration)"
+            )
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("{error}; hint: check this machine's clock; a running controller renews its certificate by itself")

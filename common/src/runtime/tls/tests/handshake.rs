@@ -64,9 +64,8 @@ async fn a_renewed_certificate_is_used_for_the_next_connection_on_both_sides() {
     let mut listener = Listener::start(&authority, authority.server(), small_limits()).await;
     let agent = client(&authority, Some(authority.host()));
     let url = listener.url("localhost");
-    let shown = |stream: &tokio_rustls::client::TlsStream<tokio::net::TcpStream>| {
-        fingerprint(&stream.get_ref().1.peer_certificates().unwrap()[0])
-    };
+    let shown =
+        |stream: &tokio_rustls::client::TlsStream<tokio::net::TcpStream>| fingerprint(&stream.get_ref().1.peer_certificates().unwrap()[0]);
     let mut first = agent.connector().dial(&url).await.unwrap();
     let before = (shown(&first), listener.next_peer().await.peer.certificate.unwrap().fingerprint);
 

@@ -103,7 +103,9 @@ async fn enrolment_trusts_exactly_the_authority_with_the_given_fingerprint() {
 
     let wrong = Digest::of(b"another authority");
     let error = enrolling(wrong).connector().dial(&listener.url("localhost")).await.expect_err("refused");
-    assert!(matches!(&error, ConnectError::Fingerprint(FingerprintMismatch { expected, presented }) if *expected == wrong && *presented == right));
+    assert!(
+        matches!(&error, ConnectError::Fingerprint(FingerprintMismatch { expected, presented }) if *expected == wrong && *presented == right)
+    );
     for part in [wrong.to_string(), right.to_string()] {
         assert!(error.to_string().contains(&part), "{error}");
     }
