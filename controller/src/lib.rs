@@ -2,5 +2,7 @@
 
 pub mod fleet;
 pub mod records;
+pub mod rollout;
+pub mod rollout_log;
 pub mod sessions;
 pub mod store;
