@@ -1,6 +1,8 @@
 //! What a rollout's log records. Everything that ever changes a rollout is one of these; a new kind is added, none is changed.
 
-use patchwave_common::domain::{Digest, Generation, HarmReason, NotStagedReason, OperatorName, QuarantineKey, RefusalReason, RolloutId, Timestamp};
+use patchwave_common::domain::{
+    Digest, Generation, HarmReason, NotStagedReason, OperatorName, QuarantineKey, RefusalReason, RolloutId, Timestamp,
+};
 
 use super::named::named;
 use super::plan::{HostIndex, WaveIndex};

@@ -30,7 +30,8 @@ mod step;
 mod view;
 
 pub use event::{
-    AbsenceCause, Event, MAX_HOSTS_PER_EVENT, Ordered, Outcome, PassReason, PauseReason, Progress, Recorded, SilenceCause, StopReason, WaitingReason,
+    AbsenceCause, Event, MAX_HOSTS_PER_EVENT, Ordered, Outcome, PassReason, PauseReason, Progress, Recorded, SilenceCause, StopReason,
+    WaitingReason,
 };
 pub use explain::Explanation;
 pub use plan::{HostIndex, Plan, SealedPlan, WaveIndex};

@@ -15,7 +15,9 @@ pub enum LogError {
     #[error("the stored record has no {0} that this release knows (hint: it may have been written by a newer release; run that one)")]
     Missing(&'static str),
     /// The bytes are not those that the digest names.
-    #[error("the stored {what} does not have the digest that names it (hint: it was changed after it was written; bring back a backup with `patchwave restore`)")]
+    #[error(
+        "the stored {what} does not have the digest that names it (hint: it was changed after it was written; bring back a backup with `patchwave restore`)"
+    )]
     Digest {
         /// What was read.
         what: &'static str,
