@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The Patchwave agent: reports what is installed and applies staged patches.
+
+pub mod packages;
