@@ -77,7 +77,8 @@ pub(crate) fn judge(mut changes: Vec<Change>, targets: &TargetSet, rules: &Trans
     }
     let new = of(&[ChangeKind::Install]);
     if !new.is_empty() && !rules.allow_new_packages {
-        let detail = format!("the transaction would install new packages: {} (hint: the policy's transaction.allow-new-packages)", names(new));
+        let detail =
+            format!("the transaction would install new packages: {} (hint: the policy's transaction.allow-new-packages)", names(new));
         return Err(refuse(RefusalReason::WouldChangeOthers, detail));
     }
     Ok(Simulation { changes })
@@ -97,7 +98,9 @@ pub(crate) fn unlike_targets(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
             Some(package) if !package.is_installed() => {
                 differences.push(difference(format!("{id} state"), "installed", format!("{:?}", package.state)));
             }
-            Some(package) if package.version != *version => differences.push(difference(format!("{id} version"), version, &package.version)),
+            Some(package) if package.version != *version => {
+                differences.push(difference(format!("{id} version"), version, &package.version))
+            }
             Some(_) => {}
             None => differences.push(difference(format!("{id} version"), version, "not installed")),
         }
@@ -109,7 +112,8 @@ pub(crate) fn unlike_targets(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
             differences.push(difference(format!("{id} mark"), mark(was), mark(package.mark)));
         }
     }
-    let known = |id: &PackageId| receipt.packages.iter().any(|record| record.package.id == *id) || receipt.additions.iter().any(|it| it.id == *id);
+    let known =
+        |id: &PackageId| receipt.packages.iter().any(|record| record.package.id == *id) || receipt.additions.iter().any(|it| it.id == *id);
     for package in inventory.iter().filter(|package| package.state == InstallState::Incomplete && !known(&package.id)) {
         differences.push(difference(format!("{} state", package.id), "installed", "incomplete"));
     }

@@ -54,12 +54,7 @@ pub(crate) fn write(
     save_paths(root, &findings.packages, &findings.staged_conffiles, &mut receipt)?;
     for found in findings.packages {
         let original = keep_original(&found.package, staged, simulation, &receipt)?;
-        receipt.packages.push(PackageRecord {
-            package: found.package,
-            conffiles: found.conffile_records,
-            files: found.files,
-            original,
-        });
+        receipt.packages.push(PackageRecord { package: found.package, conffiles: found.conffile_records, files: found.files, original });
     }
     receipt.save()?;
     Ok(receipt)

@@ -65,9 +65,11 @@ impl Simulated {
         let mut changes: Vec<Change> = Vec::new();
         let mut queue: Vec<SimulatedPackage> = Vec::new();
         for (id, version) in wanted {
-            queue.push(find(known, id, version).ok_or_else(|| {
-                rules::refuse(RefusalReason::Superseded, format!("{id} {version} is neither staged nor in the archive"))
-            })?);
+            queue.push(
+                find(known, id, version).ok_or_else(|| {
+                    rules::refuse(RefusalReason::Superseded, format!("{id} {version} is neither staged nor in the archive"))
+                })?,
+            );
         }
         while let Some(package) = queue.pop() {
             if changes.iter().any(|change| change.id == package.id) {
@@ -76,7 +78,8 @@ impl Simulated {
             changes.push(change_to(state, &package));
             for dependency in &package.depends {
                 let present = state.installed.values().any(|installed| installed.package.id.name == *dependency);
-                let planned = changes.iter().any(|change| change.id.name == *dependency) || queue.iter().any(|it| it.id.name == *dependency);
+                let planned =
+                    changes.iter().any(|change| change.id.name == *dependency) || queue.iter().any(|it| it.id.name == *dependency);
                 if present || planned {
                     continue;
                 }
@@ -206,12 +209,8 @@ fn bytes_of(package: &SimulatedPackage) -> Vec<u8> {
 
 fn write_package(package: &SimulatedPackage, directory: &Path) -> Result<StagedFile, PackageError> {
     let bytes = bytes_of(package);
-    let file = StagedFile {
-        id: package.id.clone(),
-        version: package.version.clone(),
-        sha256: Digest::of(&bytes),
-        size_bytes: bytes.len() as u64,
-    };
+    let file =
+        StagedFile { id: package.id.clone(), version: package.version.clone(), sha256: Digest::of(&bytes), size_bytes: bytes.len() as u64 };
     if !file.path(directory).exists() {
         atomic_file::write(&file.path(directory), &bytes, atomic_file::MODE_SECRET)?;
     }
@@ -284,8 +283,13 @@ impl PackageManager for Simulated {
         atomic_file::private_directory(stage_dir).map_err(|error| broken(error.into()))?;
         let at = |id: &PackageId| state.installed.get(&id.to_string()).map(|installed| &installed.package.version);
         let wanted: Vec<_> = targets.targets.iter().filter(|target| at(&target.id) != Some(&target.to)).collect();
-        let mut staged =
-            StagedSet { targets: targets.clone(), directory: stage_dir.to_owned(), files: vec![], originals: vec![], missing_originals: vec![] };
+        let mut staged = StagedSet {
+            targets: targets.clone(),
+            directory: stage_dir.to_owned(),
+            files: vec![],
+            originals: vec![],
+            missing_originals: vec![],
+        };
         let gone = |detail: String| NotStaged { reason: NotStagedReason::Gone, detail };
         let pairs: Vec<_> = wanted.iter().map(|target| (target.id.clone(), target.to.clone())).collect();
         for change in Self::resolve(&state, &pairs, &state.archive).map_err(|refused| gone(refused.detail))? {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use patchwave_common::domain::{
-    InstallState, InstalledPackage, Inventory, Manager, Mark, NotStagedReason, Origin, PackageId, PackageName, PackageVersion, QuarantineKey,
-    RebootRequired,
+    InstallState, InstalledPackage, Inventory, Manager, Mark, NotStagedReason, Origin, PackageId, PackageName, PackageVersion,
+    QuarantineKey, RebootRequired,
 };
 use patchwave_common::runtime::atomic_file;
 
