@@ -77,8 +77,8 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_survived(text in "\\PC{0,200}") {
-            redact(&text);
+        fn any_text_is_survived_and_bounded(text in "\\PC{0,200}") {
+            prop_assert!(redact(&text).chars().count() <= DETAIL_MAX_CHARS + 1);
         }
     }
 }
