@@ -1,3 +1,13 @@
-//! The Patchwave agent: reports what is installed and applies staged patches.
+//! The Patchwave agent: reports what a host has installed and applies staged patches.
+//!
+//! * [`config`] reads the settings, [`cli`] is the command line (and the whole program: `cli::main`, so that others can re-execute
+//!   themselves as the agent).
+//! * [`hold`] is the local stop that a host's owner sets.
+//! * [`packages`] reaches the package managers.
+//! * [`session`] is the one stream to the controller: a core without I/O and a thin task around it.
 
+pub mod cli;
+pub mod config;
+pub mod hold;
 pub mod packages;
+pub mod session;

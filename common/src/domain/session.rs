@@ -89,7 +89,7 @@ pub enum ToAgent {
         /// What the host agreed to.
         mode: HostMode,
     },
-    /// Answer with a heartbeat that has this nonce.
+    /// Answer with a heartbeat that has this nonce; 0 asks for no answer (the controller says it after each heartbeat, see the .proto).
     Ping(u64),
     /// The inventory on disk is now this one, or everything is needed.
     InventoryAnswer {

@@ -1,5 +1,5 @@
-//! Configuration in three stages: *fragments* (the main file, then `conf.d/*.toml` beside it in name order) → merged *inputs* →
-//! settings that the caller validates.
+//! Configuration in three stages: *fragments* (the main file, say `agent.toml`, then `agent.conf.d/*.toml` beside it in name order) →
+//! merged *inputs* → settings that the caller validates. The directory has the file's name, since agent and controller may share a machine.
 //!
 //! `Inputs` is the caller's serde type. Every field is optional (so that any fragment may hold any part), and every struct in it says
 //! `#[serde(deny_unknown_fields)]`, so that a misspelt key is refused instead of ignored; [`load`] checks that at the top level.
@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::atomic_file::{self, FileError, SMALL_FILE_MAX_BYTES};
 
-/// Bound on fragments in `conf.d`: a package drops one each; hundreds mean that the directory is not ours.
+/// Bound on fragments: a package drops one each; hundreds mean that the directory is not ours.
 const MAX_FRAGMENTS: usize = 100;
 /// Two keys are near misses when at most this many edits lie between them; beyond that the hint would be a guess.
 const NEAR_MISS_EDITS: usize = 2;
@@ -88,7 +88,7 @@ impl<Inputs> Loaded<Inputs> {
     }
 }
 
-/// Reads the main file and the fragments in the directory `conf.d` beside it. Where the main file is absent, `must_exist` decides
+/// Reads the main file and the fragments in the directory `NAME.conf.d` beside it. Where the main file is absent, `must_exist` decides
 /// whether that is an error or an empty configuration.
 pub fn load<Inputs: DeserializeOwned>(main_file: &Path, must_exist: bool) -> Result<Loaded<Inputs>, ConfigError> {
     refuse_lenient::<Inputs>()?;
@@ -106,13 +106,13 @@ pub fn load<Inputs: DeserializeOwned>(main_file: &Path, must_exist: bool) -> Res
     Ok(Loaded { inputs, main_file: main_file.to_owned(), origins })
 }
 
-/// The main file first, then `conf.d/*.toml` in the order of their names.
+/// The main file first, then `NAME.conf.d/*.toml` in the order of their names.
 fn fragment_paths(main_file: &Path, must_exist: bool) -> Result<Vec<PathBuf>, ConfigError> {
     let mut paths = Vec::new();
     if must_exist || main_file.exists() {
         paths.push(main_file.to_owned());
     }
-    let directory = main_file.parent().unwrap_or(Path::new("")).join("conf.d");
+    let directory = main_file.with_extension("conf.d");
     let io_error = |source| FileError::Io { action: "read directory", path: directory.clone(), source };
     let entries = match std::fs::read_dir(&directory) {
         Ok(entries) => entries,
@@ -220,7 +220,7 @@ mod tests {
 
     fn files(list: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("conf.d")).unwrap();
+        std::fs::create_dir(directory.path().join("main.conf.d")).unwrap();
         for (name, text) in list {
             std::fs::write(directory.path().join(name), text).unwrap();
         }
@@ -236,15 +236,15 @@ mod tests {
     fn later_fragments_win_key_by_key_and_each_value_knows_its_file() {
         let loaded = load_from(&[
             ("main.toml", "listen = \"a\"\n[limits]\nhosts = 1\nstreams = 2"),
-            ("conf.d/20.toml", "[limits]\nhosts = 20"),
-            ("conf.d/10.toml", "[limits]\nhosts = 10"),
-            ("conf.d/.30.toml.tmp", "rubbish"),
-            ("conf.d/README", "rubbish"),
+            ("main.conf.d/20.toml", "[limits]\nhosts = 20"),
+            ("main.conf.d/10.toml", "[limits]\nhosts = 10"),
+            ("main.conf.d/.30.toml.tmp", "rubbish"),
+            ("main.conf.d/README", "rubbish"),
         ])
         .unwrap();
         let limits = loaded.inputs.limits.as_ref().unwrap();
         assert_eq!((limits.hosts, limits.streams, loaded.inputs.listen.as_deref()), (Some(20), Some(2), Some("a")));
-        assert!(loaded.origin("limits.hosts").ends_with("conf.d/20.toml"));
+        assert!(loaded.origin("limits.hosts").ends_with("main.conf.d/20.toml"));
         assert!(loaded.origin("limits.streams").ends_with("main.toml"));
         let error = loaded.invalid("limits.hosts", "must be at most 10").to_string();
         assert!(error.contains("20.toml: limits.hosts: must be at most 10"), "{error}");
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_file_line_and_near_miss() {
-        let error = load_from(&[("main.toml", ""), ("conf.d/x.toml", "listen = \"a\"\n\nstate_dirr = \"b\"")]).unwrap_err().to_string();
-        assert!(error.contains("conf.d/x.toml: line 3: unknown key \"state_dirr\"; did you mean \"state-dir\"?"), "{error}");
+        let error = load_from(&[("main.toml", ""), ("main.conf.d/x.toml", "listen = \"a\"\n\nstate_dirr = \"b\"")]).unwrap_err().to_string();
+        assert!(error.contains("main.conf.d/x.toml: line 3: unknown key \"state_dirr\"; did you mean \"state-dir\"?"), "{error}");
         let error = load_from(&[("main.toml", "[limits]\nhosts = 1\nnonsense = 1")]).unwrap_err().to_string();
         assert!(error.contains("line 3: unknown key \"nonsense\"; known here: hosts, streams"), "{error}");
     }
