@@ -6,8 +6,8 @@ use clap::Args;
 use patchwave_common::runtime::clock::{Clock as _, SystemClock};
 use serde::Serialize;
 
-use super::output::Output;
 use super::CliError;
+use super::output::Output;
 use crate::config::Settings;
 use crate::hold;
 

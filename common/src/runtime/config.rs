@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_file_line_and_near_miss() {
-        let error = load_from(&[("main.toml", ""), ("main.conf.d/x.toml", "listen = \"a\"\n\nstate_dirr = \"b\"")]).unwrap_err().to_string();
+        let error =
+            load_from(&[("main.toml", ""), ("main.conf.d/x.toml", "listen = \"a\"\n\nstate_dirr = \"b\"")]).unwrap_err().to_string();
         assert!(error.contains("main.conf.d/x.toml: line 3: unknown key \"state_dirr\"; did you mean \"state-dir\"?"), "{error}");
         let error = load_from(&[("main.toml", "[limits]\nhosts = 1\nnonsense = 1")]).unwrap_err().to_string();
         assert!(error.contains("line 3: unknown key \"nonsense\"; known here: hosts, streams"), "{error}");
