@@ -98,9 +98,6 @@ pub enum StoreError {
         /// What failed.
         detail: String,
     },
-    /// The queue of writes is full: the disk is slower than what comes in. Nothing was written.
-    #[error("the store's queue of writes is full (hint: try again; if it stays so, the disk is too slow)")]
-    Busy,
     /// The store was shut down. Nothing was written.
     #[error("the store is shut down")]
     Closed,

@@ -7,13 +7,22 @@ use patchwave_common::domain::Digest;
 
 use super::embedded::Embedded;
 use super::memory::MemoryEngine;
+use super::redb::RedbEngine;
+use super::sled::SledEngine;
 use super::{Result, Store, StoreError};
 
 /// Opens a store at a path, or makes it where there is none.
 type Open = fn(&Path) -> Result<Arc<dyn Store>>;
 
 /// Every kind: its name in the configuration, and how it is opened.
-pub const KINDS: &[(&str, Open)] = &[("memory", |_| open_memory())];
+pub const KINDS: &[(&str, Open)] = &[
+    ("redb", |path| Ok(Arc::new(Embedded::open(RedbEngine::open(path)?, random_id)?))),
+    ("sled", |path| Ok(Arc::new(Embedded::open(SledEngine::open(path)?, random_id)?))),
+    ("memory", |_| open_memory()),
+];
+
+/// The kind that is used where none is named.
+pub const DEFAULT_KIND: &str = "redb";
 
 /// Opens the store of a kind at a path, or makes it where there is none. The folder above the path must exist.
 pub fn open(kind: &str, path: &Path) -> Result<Arc<dyn Store>> {

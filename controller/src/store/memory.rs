@@ -61,6 +61,9 @@ impl Engine for MemoryEngine {
         }
         Ok(())
     }
+    fn reopen(&self) -> Result<()> {
+        Ok(())
+    }
     fn snapshot(&self) -> Result<Box<dyn Rows>> {
         Ok(Box::new(self.map()))
     }

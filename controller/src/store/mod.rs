@@ -24,12 +24,18 @@ mod change;
 mod codec;
 mod embedded;
 mod error;
+mod group;
 mod kinds;
 mod memory;
+mod redb;
+mod sled;
+#[cfg(test)]
+mod testing;
 
 pub use change::{Change, Guard, Write};
 pub use error::StoreError;
-pub use kinds::{KINDS, open, open_memory};
+pub use group::StoreHandle;
+pub use kinds::{DEFAULT_KIND, KINDS, open, open_memory};
 
 /// Most records of one page. A page of hosts is then a few MB at most; a reader of a large fleet asks a thousand times, not once.
 pub const MAX_PAGE: usize = 1_000;
@@ -172,6 +178,9 @@ pub trait Store: StoreRead {
 
     /// Raises the epoch, so that every generation given out from now on is newer than any before; gives the new epoch.
     fn raise_epoch(&self) -> Result<u32>;
+
+    /// Reads everything and checks it against its checksums, and that nothing is missing.
+    fn verify(&self) -> Result<()>;
 
     /// A consistent view of one instant, which later writes do not touch.
     fn snapshot(&self) -> Result<Box<dyn StoreRead>>;

@@ -23,9 +23,14 @@ pub(crate) trait Rows: Send + Sync {
 
 /// An engine.
 pub(crate) trait Engine: Rows {
-    /// Changes all these rows or none of them; on disk when it returns. Keys are distinct. After an error other than `Full` the caller
-    /// writes nothing more.
+    /// Whether opening must read all rows to be sure that none was lost, because the engine itself would not notice.
+    const VERIFY_ON_OPEN: bool = false;
+
+    /// Changes all these rows or none of them; on disk when it returns. Keys are distinct. After an error the caller commits nothing more
+    /// before a [`Self::reopen`].
     fn commit(&self, batch: Vec<RowChange>) -> Result<()>;
+    /// Opens the files anew after a commit failed for want of room; afterwards the rows are as they are on disk.
+    fn reopen(&self) -> Result<()>;
     /// The rows as they are now; later commits do not touch it.
     fn snapshot(&self) -> Result<Box<dyn Rows>>;
     /// The file or folder, for errors.

@@ -12,6 +12,7 @@ mod records;
 mod rollouts;
 pub(crate) mod row;
 mod transaction;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,8 +37,15 @@ pub(crate) struct Embedded<E> {
 struct Writer {
     /// The counters as last committed.
     meta: v1::Meta,
-    /// Why no more may be written, once a commit failed in a way that leaves its outcome open.
-    failed: Option<StoreError>,
+    state: State,
+}
+
+enum State {
+    Ready,
+    /// The disk was full: what is stored stands, and the engine must be opened anew before the next commit.
+    Reopen,
+    /// A commit failed in a way that leaves its outcome open: nothing more is written.
+    Failed(StoreError),
 }
 
 impl<E: Engine> Embedded<E> {
@@ -52,7 +60,10 @@ impl<E: Engine> Embedded<E> {
                 meta
             }
         };
-        Ok(Self { engine, writer: Mutex::new(Writer { meta, failed: None }) })
+        if E::VERIFY_ON_OPEN {
+            verify::verify(&engine, engine.path(), &meta)?;
+        }
+        Ok(Self { engine, writer: Mutex::new(Writer { meta, state: State::Ready }) })
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -60,25 +71,45 @@ impl<E: Engine> Embedded<E> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` over a group and commits what it staged. `work` is told the group; what it answers stands only if the commit does.
+    /// Runs `work` over a group and commits what it staged; the answer stands only if the commit does.
     fn commit<T>(&self, work: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
         let mut writer = self.writer();
-        if let Some(failed) = &writer.failed {
-            return Err(failed.clone());
-        }
+        self.make_ready(&mut writer)?;
         let mut group = Group::new(&self.engine, self.engine.path(), writer.meta.clone());
         let answer = work(&mut group)?;
         let Some((meta, batch)) = group.into_batch()? else { return Ok(answer) };
         match self.engine.commit(batch) {
             Ok(()) => writer.meta = meta,
+            Err(error @ StoreError::Full { .. }) => {
+                writer.state = State::Reopen;
+                // At once, so that reads go on; where it fails, the next write tries again.
+                let _tried = self.make_ready(&mut writer);
+                return Err(error);
+            }
             Err(error) => {
-                if !matches!(error, StoreError::Full { .. }) {
-                    writer.failed = Some(error.clone());
-                }
+                writer.state = State::Failed(error.clone());
                 return Err(error);
             }
         }
         Ok(answer)
+    }
+
+    /// Brings the engine back after a full disk. A commit that was answered as failed must not be found done.
+    fn make_ready(&self, writer: &mut Writer) -> Result<()> {
+        match &writer.state {
+            State::Ready => return Ok(()),
+            State::Failed(error) => return Err(error.clone()),
+            State::Reopen => self.engine.reopen()?,
+        }
+        let found = read::meta(self)?;
+        if found == writer.meta {
+            writer.state = State::Ready;
+            return Ok(());
+        }
+        let detail = "a write that failed for want of room took place all the same".to_owned();
+        let error = StoreError::Io { path: self.engine.path().to_owned(), detail };
+        writer.state = State::Failed(error.clone());
+        Err(error)
     }
 }
 
@@ -132,6 +163,16 @@ impl<E: Engine> Store for Embedded<E> {
             group.meta.next_generation = 1;
             Ok(group.meta.epoch)
         })
+    }
+
+    fn verify(&self) -> Result<()> {
+        let snapshot = {
+            let _writer = self.writer();
+            self.engine.snapshot()?
+        };
+        let key = Table::Meta.only();
+        let meta = snapshot.get(&key)?.ok_or_else(|| StoreError::damaged(self.engine.path(), "the row of counters is missing"))?;
+        verify::verify(snapshot.as_ref(), self.engine.path(), &row::open(self.engine.path(), &key, &meta)?)
     }
 
     fn snapshot(&self) -> Result<Box<dyn StoreRead>> {

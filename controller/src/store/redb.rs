@@ -1,0 +1,191 @@
+//! The default store: redb, one file (mode 0600), synced on every commit.
+//!
+//! Opening verifies the checksum of every page, so that a file that was changed, cut or garbled is refused instead of trusted; it costs
+//! one read of the file. The file is locked for this process. redb latches after a failed write; [`Engine::reopen`] ends that.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableDefinition, TableError};
+
+use super::embedded::engine::{Engine, RowChange, Rows, Visit};
+use super::{Result, StoreError};
+
+const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// Pages kept in memory. Hot are the newest log rows and the inner pages of the tree: a thousandth of the data. Read models live elsewhere.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Rows in a redb file.
+pub(crate) struct RedbEngine {
+    path: PathBuf,
+    /// Empty only where a reopen failed.
+    database: RwLock<Option<Database>>,
+}
+
+impl RedbEngine {
+    /// Opens the file or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let database = open_database(path)?;
+        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)) })
+    }
+
+    fn with_database<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        match database.as_ref() {
+            Some(database) => work(database).map_err(|error| translate(&self.path, error)),
+            None => Err(StoreError::Io { path: self.path.clone(), detail: "it could not be opened again after a failed write".into() }),
+        }
+    }
+
+    fn read(&self) -> Result<RedbSnapshot> {
+        let transaction = self.with_database(|database| Ok(database.begin_read()?))?;
+        Ok(RedbSnapshot { path: self.path.clone(), transaction })
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database> {
+    let new = !path.exists();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StoreError::io(path, "open", &error))?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(|error| StoreError::io(path, "set its mode", &error))?;
+    let backend = FileBackend::new(file).map_err(|error| translate_open(path, error))?;
+    let database = Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create_with_backend(backend)
+        .map_err(|error| translate_open(path, error))?;
+    if new {
+        sync_folder_of(path)?;
+    }
+    Ok(database)
+}
+
+/// Makes the file's name durable.
+fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(path, "sync its folder", &error))
+}
+
+fn translate_open(path: &Path, error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::InUse { path: path.to_owned() },
+        DatabaseError::RepairAborted => StoreError::damaged(path, "it could not be repaired"),
+        DatabaseError::UpgradeRequired(format) => {
+            StoreError::Io { path: path.to_owned(), detail: format!("it has the old file format {format} of redb") }
+        }
+        DatabaseError::Storage(StorageError::Io(error)) if is_damage(error.kind()) => {
+            StoreError::damaged(path, format!("it is not a redb file or is cut off ({error})"))
+        }
+        error => translate(path, error.into()),
+    }
+}
+
+/// What redb says of a file that is not its own or too short.
+fn is_damage(kind: std::io::ErrorKind) -> bool {
+    matches!(kind, std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidInput)
+}
+
+fn translate(path: &Path, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Corrupted(detail) => StoreError::damaged(path, detail),
+        redb::Error::Io(error) => StoreError::io(path, "read or write", &error),
+        error => StoreError::Io { path: path.to_owned(), detail: error.to_string() },
+    }
+}
+
+impl Rows for RedbEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read()?.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        self.read()?.scan(from, to, visit)
+    }
+}
+
+impl Engine for RedbEngine {
+    fn commit(&self, batch: Vec<RowChange>) -> Result<()> {
+        self.with_database(|database| {
+            let transaction = database.begin_write()?;
+            {
+                let mut table = transaction.open_table(ROWS)?;
+                for (key, value) in &batch {
+                    match value {
+                        Some(value) => table.insert(key.as_slice(), value.as_slice())?,
+                        None => table.remove(key.as_slice())?,
+                    };
+                }
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
+    fn reopen(&self) -> Result<()> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one first: it holds the lock on the file.
+        drop(database.take());
+        *database = Some(open_database(&self.path)?);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Rows>> {
+        Ok(Box::new(self.read()?))
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// One read transaction: the rows of one instant.
+struct RedbSnapshot {
+    path: PathBuf,
+    transaction: ReadTransaction,
+}
+
+impl RedbSnapshot {
+    /// The table; `None` in a file that was never written.
+    fn table(&self) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+        match self.transaction.open_table(ROWS) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(translate(&self.path, error.into())),
+        }
+    }
+}
+
+impl Rows for RedbSnapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(table) = self.table()? else { return Ok(None) };
+        let found = redb::ReadableTable::get(&table, key).map_err(|error| translate(&self.path, error.into()))?;
+        Ok(found.map(|value| value.value().to_vec()))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        let Some(table) = self.table()? else { return Ok(()) };
+        let rows = redb::ReadableTable::range::<&[u8]>(&table, from..to).map_err(|error| translate(&self.path, error.into()))?;
+        for row in rows {
+            let (key, value) = row.map_err(|error| translate(&self.path, error.into()))?;
+            if !visit(key.value(), value.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

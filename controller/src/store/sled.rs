@@ -1,0 +1,200 @@
+//! The selectable embedded store: sled, one folder (mode 0700).
+//!
+//! Measured of sled 0.34, and what is done about it here:
+//! * Its `flush` is not an fsync on Linux, so [`sync_files`] syncs the log, the blobs and the folders before a commit is acknowledged.
+//! * After a torn or cut tail it opens with silent holes among older rows, at an older state, or panics. So every commit carries a number,
+//!   the highest acknowledged one stands in a file beside the log, and every opening reads all rows and compares their number and sum with
+//!   what they must be ([`Engine::VERIFY_ON_OPEN`]). What does not fit is refused as damaged; nothing is mended.
+//! * It has no snapshots: one is a copy in memory, taken while writes wait.
+//!
+//! redb, which refuses every damage by itself, is the default.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::embedded::engine::{Engine, RowChange, Rows, Visit};
+use super::{Result, StoreError};
+
+/// Pages kept in memory; see the same constant of redb.
+const CACHE_BYTES: u64 = 64 << 20;
+/// The row that numbers commits; behind every table of the adapter.
+const COMMITS_KEY: &[u8] = &[u8::MAX, 0];
+/// File beside the log with the number of the last acknowledged commit.
+const ACKNOWLEDGED_FILE: &str = "patchwave-acknowledged";
+/// File whose lock keeps a second controller out; sled's own error for that cannot be told from others.
+const LOCK_FILE: &str = "patchwave-lock";
+
+/// Rows in a sled database.
+pub(crate) struct SledEngine {
+    path: PathBuf,
+    database: sled::Db,
+    acknowledged: File,
+    state: Mutex<State>,
+    syncs: AtomicU64,
+    /// Held open for its lock.
+    _lock: File,
+}
+
+struct State {
+    commits: u64,
+    /// Blobs that are on disk; they are written once.
+    synced_blobs: HashSet<OsString>,
+}
+
+impl SledEngine {
+    /// Opens the folder or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let io = |doing: &str, error: &std::io::Error| StoreError::io(path, doing, error);
+        if !path.exists() {
+            DirBuilder::new().mode(0o700).create(path).map_err(|error| io("make the folder", &error))?;
+        }
+        let private_file = |name: &str| {
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join(name))
+        };
+        let lock = private_file(LOCK_FILE).map_err(|error| io("open the lock file", &error))?;
+        lock.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => StoreError::InUse { path: path.to_owned() },
+            std::fs::TryLockError::Error(error) => io("lock", &error),
+        })?;
+        let acknowledged = private_file(ACKNOWLEDGED_FILE).map_err(|error| io("open the file of commits", &error))?;
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        let (database, commits) = guarded(path, || {
+            let database = config.open().map_err(|error| translate(path, error))?;
+            let commits = database.get(COMMITS_KEY).map_err(|error| translate(path, error))?;
+            Ok((database, commits.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes)))
+        })?;
+        let promised = read_number(&acknowledged).map_err(|error| io("read the file of commits", &error))?;
+        if commits < promised {
+            let detail = format!("the last {} commits that were acknowledged are gone", promised - commits);
+            return Err(StoreError::damaged(path, detail));
+        }
+        let state = Mutex::new(State { commits, synced_blobs: HashSet::new() });
+        Ok(Self { path: path.to_owned(), database, acknowledged, state, syncs: AtomicU64::new(0), _lock: lock })
+    }
+
+    /// How often a commit was synced, for the test that watches this.
+    #[cfg(test)]
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::SeqCst)
+    }
+
+    /// Syncs every file that a commit may have written: the log, new blobs, and the folders that name them.
+    fn sync_files(&self, state: &mut State) -> std::io::Result<()> {
+        File::open(self.path.join("db"))?.sync_all()?;
+        let blobs = self.path.join("blobs");
+        let mut present = HashSet::new();
+        if blobs.is_dir() {
+            for blob in std::fs::read_dir(&blobs)? {
+                let name = blob?.file_name();
+                if !state.synced_blobs.contains(&name) {
+                    File::open(blobs.join(&name))?.sync_all()?;
+                }
+                present.insert(name);
+            }
+            if present.difference(&state.synced_blobs).next().is_some() {
+                File::open(&blobs)?.sync_all()?;
+            }
+        }
+        state.synced_blobs = present;
+        File::open(&self.path)?.sync_all()?;
+        self.syncs.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// The number in the file of commits; 0 in a new one.
+fn read_number(file: &File) -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(u64::from_be_bytes(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a part of sled that is known to panic on damaged files.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::damaged(path, "sled gave up on its files")))
+}
+
+fn translate(path: &Path, error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => StoreError::damaged(path, "its log is cut off"),
+        sled::Error::Io(error) => StoreError::io(path, "read or write", &error),
+        sled::Error::Corruption { at, .. } => StoreError::damaged(path, format!("sled found corruption at {at:?}")),
+        sled::Error::ReportableBug(detail) => StoreError::damaged(path, detail),
+        error => StoreError::Io { path: path.to_owned(), detail: error.to_string() },
+    }
+}
+
+impl Rows for SledEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(&self.path, || {
+            let found = self.database.get(key).map_err(|error| translate(&self.path, error))?;
+            Ok(found.map(|value| value.to_vec()))
+        })
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        guarded(&self.path, || {
+            for row in self.database.range::<&[u8], _>(from..to) {
+                let (key, value) = row.map_err(|error| translate(&self.path, error))?;
+                if !visit(&key, &value)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Engine for SledEngine {
+    const VERIFY_ON_OPEN: bool = true;
+
+    fn commit(&self, rows: Vec<RowChange>) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let commits = state.commits + 1;
+        let mut batch = sled::Batch::default();
+        for (key, value) in rows {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(COMMITS_KEY, commits.to_be_bytes().as_slice());
+        guarded(&self.path, || {
+            self.database.apply_batch(batch).and_then(|()| self.database.flush()).map_err(|error| translate(&self.path, error))
+        })?;
+        self.sync_files(&mut state).map_err(|error| StoreError::io(&self.path, "sync", &error))?;
+        // Not synced: it only has to reach the disk some time, and it may lag behind the log but never lead.
+        self.acknowledged.write_all_at(&commits.to_be_bytes(), 0).map_err(|error| StoreError::io(&self.path, "note the commit", &error))?;
+        state.commits = commits;
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<()> {
+        Err(StoreError::Io { path: self.path.clone(), detail: "sled takes no more writes after one failed".into() })
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Rows>> {
+        let mut copy = BTreeMap::new();
+        self.scan(&[], COMMITS_KEY, &mut |key, value| {
+            copy.insert(key.to_vec(), value.to_vec());
+            Ok(true)
+        })?;
+        Ok(Box::new(Arc::new(copy)))
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
