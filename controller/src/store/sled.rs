@@ -54,9 +54,8 @@ impl SledEngine {
         if !path.exists() {
             DirBuilder::new().mode(0o700).create(path).map_err(|error| io("make the folder", &error))?;
         }
-        let private_file = |name: &str| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join(name))
-        };
+        let private_file =
+            |name: &str| OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join(name));
         let lock = private_file(LOCK_FILE).map_err(|error| io("open the lock file", &error))?;
         lock.try_lock().map_err(|error| match error {
             std::fs::TryLockError::WouldBlock => StoreError::InUse { path: path.to_owned() },

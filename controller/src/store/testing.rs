@@ -47,7 +47,13 @@ pub(crate) fn host(id: &str) -> HostRecord {
         token: token_id("t1"),
         certificate: Serial::parse("ab01").unwrap(),
         replaces: None,
-        facts: HostFacts { hostname: format!("{id}.example"), os: "debian".into(), cpus: 2, hold: Some("why".into()), ..HostFacts::default() },
+        facts: HostFacts {
+            hostname: format!("{id}.example"),
+            os: "debian".into(),
+            cpus: 2,
+            hold: Some("why".into()),
+            ..HostFacts::default()
+        },
         last_seen: Some(NOW),
         instance: None,
         clock_offset_ms: -3,
@@ -166,7 +172,14 @@ pub(crate) fn certificate(serial: &str) -> CertificateRecord {
 }
 
 pub(crate) fn audit(action: &str) -> AuditEntry {
-    AuditEntry { at: NOW, actor: alice(), action: action.into(), subject: "r-1".into(), outcome: AuditOutcome::Done, detail: "as asked".into() }
+    AuditEntry {
+        at: NOW,
+        actor: alice(),
+        action: action.into(),
+        subject: "r-1".into(),
+        outcome: AuditOutcome::Done,
+        detail: "as asked".into(),
+    }
 }
 
 pub(crate) fn event(text: &str) -> Change {
