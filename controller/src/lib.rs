@@ -1,6 +1,7 @@
 //! The Patchwave controller.
 
 pub mod fleet;
+pub mod pki;
 pub mod records;
 pub mod rollout;
 pub mod rollout_log;

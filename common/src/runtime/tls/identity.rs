@@ -5,6 +5,7 @@
 //! read here was written by the fleet's own authority.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
@@ -62,6 +63,12 @@ pub enum IdentityError {
     /// The URI is none of ours.
     #[error("\"{uri}\" is no Patchwave identity: expected spiffe://<trust-domain>/host/<id>, …/operator/<name> or …/controller")]
     NotOurs {
+        /// The URI, cleaned and shortened.
+        uri: String,
+    },
+    /// Not an authority's certificate.
+    #[error("the certificate with the name \"{uri}\" is not that of a Patchwave authority")]
+    NotAnAuthority {
         /// The URI, cleaned and shortened.
         uri: String,
     },
@@ -147,13 +154,7 @@ impl PeerCertificate {
         if !rest.is_empty() {
             return Err(IdentityError::Unreadable);
         }
-        let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
-        let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-        let uris: Vec<&str> = names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None }).collect();
-        let [uri] = uris.as_slice() else {
-            return Err(IdentityError::NotOneUri { found: uris.len() });
-        };
-        let (trust_domain, identity) = PeerIdentity::parse_uri(uri)?;
+        let (trust_domain, identity) = PeerIdentity::parse_uri(&one_uri(&certificate)?)?;
         let serial: Vec<u8> = certificate.raw_serial().iter().copied().skip_while(|&byte| byte == 0).collect();
         Ok(Self {
             trust_domain,
@@ -175,10 +176,80 @@ impl PeerCertificate {
         }
     }
 
+    /// When to renew it: at two thirds of its life, and up to a twentieth of it later, by its (random) serial, so that hosts enrolled
+    /// together do not renew together for ever.
+    #[must_use]
+    pub fn renew_at(&self) -> Timestamp {
+        let life_ms = self.not_after.0.saturating_sub(self.not_before.0).max(0);
+        let spread = self.serial.last().copied().map_or(0, i64::from);
+        Timestamp(self.not_before.0.saturating_add(life_ms / 3 * 2).saturating_add(life_ms / 20 / 256 * spread))
+    }
+
     /// Whether it is past its last second at `now`: the same reading of the last second as the handshake has.
     #[must_use]
     pub fn expired_at(&self, now: Timestamp) -> bool {
         now.0.div_euclid(1000) > self.not_after.0.div_euclid(1000)
+    }
+}
+
+/// What an authority's own certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityCertificate {
+    /// The fleet: the certificate's one URI is `spiffe://<trust-domain>`, without a path.
+    pub trust_domain: TrustDomain,
+    /// Last instant of validity.
+    pub not_after: Timestamp,
+    /// SHA-256 of the DER.
+    pub fingerprint: Digest,
+}
+
+impl AuthorityCertificate {
+    /// Reads it; a certificate that is no authority's is refused.
+    pub fn parse(der: &CertificateDer<'_>) -> Result<Self, IdentityError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| IdentityError::Unreadable)?;
+        let uri = one_uri(&certificate)?;
+        let domain = uri.strip_prefix("spiffe://").and_then(|domain| TrustDomain::parse(domain).ok());
+        match domain {
+            Some(trust_domain) if certificate.is_ca() => Ok(Self {
+                trust_domain,
+                not_after: Timestamp(certificate.validity().not_after.timestamp().saturating_mul(1000)),
+                fingerprint: Digest::of(der),
+            }),
+            _ => Err(IdentityError::NotAnAuthority { uri: clean_text(&uri, 120) }),
+        }
+    }
+}
+
+/// The DNS names and IP addresses of a server's certificate, as text, sorted.
+pub fn server_names(der: &CertificateDer<'_>) -> Result<Vec<String>, IdentityError> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| IdentityError::Unreadable)?;
+    let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
+    let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let mut texts: Vec<String> = names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(octets) => address_text(octets),
+            _ => None,
+        })
+        .collect();
+    texts.sort();
+    Ok(texts)
+}
+
+fn address_text(octets: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok().map(|address| address.to_string())
+}
+
+/// The one URI among the alternative names.
+fn one_uri(certificate: &X509Certificate<'_>) -> Result<String, IdentityError> {
+    let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
+    let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    let uris: Vec<&str> = names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None }).collect();
+    match uris.as_slice() {
+        [uri] => Ok((*uri).to_owned()),
+        _ => Err(IdentityError::NotOneUri { found: uris.len() }),
     }
 }
 

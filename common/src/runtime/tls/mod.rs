@@ -28,7 +28,7 @@ pub use acceptor::{AcceptLimits, AcceptStatistics, Incoming, accept, server_conf
 pub use connection::{Connection, Peer};
 pub use connector::{ClientTls, Connector, connect, endpoint};
 pub use error::{ConnectError, FingerprintMismatch, TlsError, connect_error_in, refusal_hint};
-pub use identity::{IdentityError, PeerCertificate, PeerIdentity, TrustDomain};
+pub use identity::{AuthorityCertificate, IdentityError, PeerCertificate, PeerIdentity, TrustDomain, server_names};
 pub use keys::{KeySlot, certificates_from_pem, certified_key, fingerprint};
 pub use provider::provider;
 pub use request::{KeyRequest, KeyRequestError};
