@@ -1,5 +1,6 @@
 //! The Patchwave controller.
 
+pub mod cli;
 pub mod fleet;
 pub mod pki;
 pub mod records;
