@@ -66,10 +66,7 @@ impl PkiFiles {
 
     /// Every file, for a backup.
     pub fn attachments(&self) -> Result<Vec<Attachment>, PkiError> {
-        FILES
-            .iter()
-            .map(|(name, _)| Ok(((*name).to_owned(), atomic_file::read_bounded(&self.path(name), SMALL_FILE_MAX_BYTES)?)))
-            .collect()
+        FILES.iter().map(|(name, _)| Ok(((*name).to_owned(), atomic_file::read_bounded(&self.path(name), SMALL_FILE_MAX_BYTES)?))).collect()
     }
 
     /// Puts the files of a backup in place and takes up the authority. Refuses where there is an authority already, and files that are not

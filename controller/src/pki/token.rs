@@ -26,7 +26,9 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not the form of a token.
-    #[error("this is not a join token: it must look like pw1.<id>.<secret>; hint: copy the whole line that `patchwave token create` printed")]
+    #[error(
+        "this is not a join token: it must look like pw1.<id>.<secret>; hint: copy the whole line that `patchwave token create` printed"
+    )]
     Malformed,
     /// No such id, or not its secret.
     #[error("the controller does not know this join token; hint: check that it was copied whole and belongs to this controller")]
@@ -107,7 +109,8 @@ impl NewToken {
         if request.lifetime.is_zero() || request.lifetime > MAX_LIFETIME {
             return Err(TokenError::Bounds("its lifetime must be between a moment and 366 days".to_owned()));
         }
-        let id = TokenId::parse(format!("t-{}", base32(&rand::random::<[u8; 5]>()))).map_err(|error| TokenError::Bounds(error.to_string()))?;
+        let id =
+            TokenId::parse(format!("t-{}", base32(&rand::random::<[u8; 5]>()))).map_err(|error| TokenError::Bounds(error.to_string()))?;
         let secret = base32(&rand::random::<[u8; 32]>());
         let record = TokenRecord {
             id: id.clone(),
