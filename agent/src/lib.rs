@@ -3,11 +3,15 @@
 //! * [`config`] reads the settings, [`cli`] is the command line (and the whole program: `cli::main`, so that others can re-execute
 //!   themselves as the agent).
 //! * [`hold`] is the local stop that a host's owner sets.
+//! * [`health`] runs the health checks of a policy.
 //! * [`packages`] reaches the package managers.
+//! * [`patching`] applies staged patches and takes them back.
 //! * [`session`] is the one stream to the controller: a core without I/O and a thin task around it.
 
 pub mod cli;
 pub mod config;
+pub mod health;
 pub mod hold;
 pub mod packages;
+pub mod patching;
 pub mod session;

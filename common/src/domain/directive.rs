@@ -21,7 +21,7 @@ impl Feature {
 }
 
 /// An order to one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Directive {
     /// Fence: never acted on when older than the newest seen.
     pub generation: Generation,
@@ -34,7 +34,7 @@ pub struct Directive {
 }
 
 /// What a directive orders.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Order {
     /// Bring packages to exact versions.
     Apply(ApplyOrder),
@@ -43,7 +43,7 @@ pub enum Order {
 }
 
 /// Bring packages to exact versions, verify, keep watching until concluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ApplyOrder {
     /// What changes.
     pub targets: TargetSet,
@@ -56,7 +56,7 @@ pub struct ApplyOrder {
 }
 
 /// Return to the receipt that an earlier directive wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TakeBackOrder {
     /// Generation of the directive whose receipt is meant.
     pub of: Generation,
@@ -104,7 +104,7 @@ pub struct Lease {
 }
 
 /// What an agent reports about its directive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum DirectiveProgress {
     /// Taken into the journal.
     Accepted,

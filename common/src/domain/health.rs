@@ -17,7 +17,7 @@ checked_string!(
 );
 
 /// One check, run on the host after applying; a check that failed already before applying proves nothing (rule 4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HealthCheck {
     /// Name in reports.
     pub name: CheckName,
@@ -28,7 +28,7 @@ pub struct HealthCheck {
 }
 
 /// What a check tries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum CheckKind {
     /// A TCP connection to an address, e.g. `127.0.0.1:443`.
     Tcp {

@@ -61,7 +61,7 @@ impl Amount {
 }
 
 /// What a transaction may do beyond the plan's exact versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TransactionRules {
     /// Packages may be removed.
     pub allow_removals: bool,
@@ -78,7 +78,7 @@ pub struct TransactionRules {
 }
 
 /// What counts as healthy on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HealthRules {
     /// Checks to run.
     pub checks: Vec<HealthCheck>,

@@ -1,0 +1,168 @@
+//! Before anything changes: examination, receipt, baseline, lease, and the last look.
+
+use patchwave_common::domain::{DirectiveProgress, Lease, RefusalReason};
+
+use super::Machine;
+use super::case::Attempts;
+use super::facts::{Baseline, Examination, LeaseDeadline, Purpose, Refusal, Round};
+use super::input::Action;
+use super::record::Record;
+use super::state::{Applying, AwaitingLease, Begun, Confirming, Examining, Pending, State, TakingBaseline, WritingReceipt};
+
+/// A directive waits so long for its lease. The controller answers within seconds unless it is gone, or the rollout is paused or halted;
+/// after half an hour the examination behind the question is worth little, and the rollout can order again.
+const LEASE_WAIT_MS: u64 = 30 * 60 * 1000;
+/// No lease is believed for longer, whatever it says: a halt must stop what has not begun within that time.
+const LEASE_LONGEST_MS: u64 = 60 * 60 * 1000;
+/// Leases that arrive when they have run out already are asked for again at most so often: a controller that gives such leases is wrong.
+const MAX_ASKS: u32 = 20;
+/// A host whose packages change, or whose lock is taken, between examination and beginning is examined again at most so often.
+const MAX_TRIES: u32 = 5;
+
+impl Machine {
+    pub(super) fn examine(&mut self, pending: Pending) -> State {
+        let job = self.job();
+        self.actions.push(Action::Examine { job, apply: Box::new(pending.apply.clone()) });
+        State::Examining(Examining { pending, job })
+    }
+
+    /// Goes back to the examination after something kept the transaction from beginning.
+    pub(super) fn examine_again(&mut self, mut pending: Pending, cause: Refusal) -> State {
+        pending.tries += 1;
+        if let Some(refusal) = self.hold_refusal() {
+            return self.refuse(&pending, &refusal);
+        }
+        if pending.tries >= MAX_TRIES {
+            let detail = format!("{} (tried {} times)", cause.detail, pending.tries);
+            return self.refuse(&pending, &Refusal { detail, ..cause });
+        }
+        self.examine(pending)
+    }
+
+    pub(super) fn examined(&mut self, state: Examining, examination: &Examination) -> State {
+        let Examining { pending, .. } = state;
+        if let Some(refusal) = judge_examination(&pending, examination) {
+            return self.refuse(&pending, &refusal);
+        }
+        let job = self.job();
+        self.actions.push(Action::WriteReceipt { job, case: pending.apply.generation });
+        State::WritingReceipt(WritingReceipt { pending, job })
+    }
+
+    pub(super) fn receipt_written(&mut self, state: WritingReceipt, result: Result<(), Refusal>) -> State {
+        let WritingReceipt { pending, .. } = state;
+        if let Err(refusal) = result {
+            return self.refuse(&pending, &refusal);
+        }
+        let job = self.job();
+        self.actions.push(Action::RunChecks { job, health: Box::new(pending.apply.order.health.clone()) });
+        State::TakingBaseline(TakingBaseline { pending, job })
+    }
+
+    pub(super) fn baseline_taken(&mut self, state: TakingBaseline, round: &Round) -> State {
+        let give_up_at = self.now.boottime_ms.saturating_add(LEASE_WAIT_MS);
+        let (pending, baseline) = (state.pending, Baseline::of(round));
+        self.ask(AwaitingLease { pending, baseline, asked_at: 0, asks: 0, give_up_at })
+    }
+
+    fn ask(&mut self, mut state: AwaitingLease) -> State {
+        state.asks += 1;
+        state.asked_at = self.now.boottime_ms;
+        if state.asks > MAX_ASKS {
+            let detail = format!("{MAX_ASKS} leases had run out before they arrived (hint: is the link very slow?)");
+            return self.refuse(&state.pending, &Refusal::new(RefusalReason::NoLease, detail));
+        }
+        self.report(DirectiveProgress::Ready);
+        State::AwaitingLease(state)
+    }
+
+    /// A new session: nothing is on its way from the old one, so the question is put again and counts from now.
+    pub(super) fn connected(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        self.state = match state {
+            State::AwaitingLease(mut state) => {
+                state.asks = 0;
+                self.ask(state)
+            }
+            other => other,
+        };
+    }
+
+    pub(super) fn lease_granted(&mut self, lease: &Lease) {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        self.state = match state {
+            State::AwaitingLease(state) if state.pending.apply.generation == lease.generation => self.begin(state, lease),
+            other => other,
+        };
+    }
+
+    fn begin(&mut self, state: AwaitingLease, lease: &Lease) -> State {
+        if let Some(refusal) = self.hold_refusal().or_else(|| self.quarantine_refusal(&state.pending.apply.order)) {
+            return self.refuse(&state.pending, &refusal);
+        }
+        let valid_ms = lease.valid_ms.min(LEASE_LONGEST_MS);
+        let until = LeaseDeadline { boot_id: self.now.boot_id.clone(), boottime_ms: state.asked_at.saturating_add(valid_ms) };
+        if !self.is_live(&until) {
+            return self.ask(state);
+        }
+        let job = self.job();
+        self.actions.push(Action::Confirm { job, case: state.pending.apply.generation });
+        State::Confirming(Confirming { waited: state, lease: until, job })
+    }
+
+    fn is_live(&self, lease: &LeaseDeadline) -> bool {
+        lease.is_live(&self.now.boot_id, self.now.boottime_ms)
+    }
+
+    pub(super) fn confirmed(&mut self, state: Confirming, result: Result<(), String>) -> State {
+        let Confirming { waited, lease, .. } = state;
+        if let Err(changed) = result {
+            let detail = format!("the host changed between examination and beginning: {changed}");
+            return self.examine_again(waited.pending, Refusal::new(RefusalReason::Drifted, detail));
+        }
+        if !self.is_live(&lease) {
+            return self.ask(waited);
+        }
+        if let Some(refusal) = self.quarantine_refusal(&waited.pending.apply.order) {
+            return self.refuse(&waited.pending, &refusal);
+        }
+        self.start_apply(waited, lease)
+    }
+
+    fn start_apply(&mut self, waited: AwaitingLease, lease: LeaseDeadline) -> State {
+        let AwaitingLease { pending, baseline, .. } = waited;
+        let Pending { apply, mut attempts, tries } = pending;
+        let case = apply.generation;
+        let transaction = attempts.next(case, Purpose::Apply);
+        self.record(case, Record::Begun { transaction, lease: lease.clone(), baseline: baseline.clone() });
+        let job = self.job();
+        self.actions.push(Action::Start { job, transaction, apply: Box::new(apply.clone()), lease: Some(lease) });
+        let begun = Begun { apply, baseline, attempts, applied: None, back: None, concluded: false, returns_before: 0 };
+        State::Applying(Applying { begun, transaction, tries, job })
+    }
+}
+
+fn judge_examination(pending: &Pending, examination: &Examination) -> Option<Refusal> {
+    let rules = &pending.apply.order.transaction;
+    if let Some(refusal) = &examination.obstacle {
+        return Some(refusal.clone());
+    }
+    if !examination.other_hands.is_empty() && !rules.observe_other_hands {
+        let names = examination.other_hands.join(", ");
+        let detail = format!("{names} changes packages on its own (hint: mask it, or let the policy say transaction.observe_other_hands)");
+        return Some(Refusal::new(RefusalReason::OtherHands, detail));
+    }
+    if !examination.no_way_back.is_empty() && !rules.allow_no_way_back {
+        let names = examination.no_way_back.join(", ");
+        let detail = format!("no original to return to: {names} (hint: the policy may say transaction.allow_no_way_back)");
+        return Some(Refusal::new(RefusalReason::NoWayBack, detail));
+    }
+    None
+}
+
+/// A directive without a transaction so far.
+impl From<super::case::Apply> for Pending {
+    fn from(apply: super::case::Apply) -> Self {
+        Self { apply, attempts: Attempts::default(), tries: 0 }
+    }
+}
