@@ -1,0 +1,157 @@
+//! The one way for the rest of the agent to patching: commands in, events out, a status to look at.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchwave_common::domain::{
+    Digest, Directive, DirectiveProgress, Generation, Lease, QuarantineKey, RolloutId, StageRequest, StageResult,
+};
+use patchwave_common::runtime::atomic_file::{self, FileError};
+use patchwave_common::runtime::clock::Clock;
+use tokio::sync::{mpsc, watch};
+
+use super::PatchingSettings;
+use super::machine::History;
+use crate::packages::PackageManager;
+
+/// Commands wait in a queue of this length; a session that is faster than the driver waits. A session sends a handful a minute.
+pub(super) const COMMANDS: usize = 64;
+/// Events wait in a queue of this length. A session that does not take them loses those beyond; the next hello tells the whole history.
+pub(super) const EVENTS: usize = 256;
+/// Bound on the status file: one history and a few sentences.
+const STATUS_MAX_BYTES: u64 = 1024 * 1024;
+
+/// What the session tells patching.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A session begins. To be sent before the hello is made: leases count from here at the earliest.
+    Connected,
+    /// The welcome's time, as an offset: positive where this host's clock is ahead.
+    ClockOffset {
+        /// Milliseconds.
+        offset_ms: i64,
+    },
+    /// An order.
+    Directive(Box<Directive>),
+    /// An order is void unless its transaction has begun.
+    Withdraw(Generation),
+    /// Leave to begin.
+    Lease(Lease),
+    /// The controller is done with a directive.
+    Conclude {
+        /// Which.
+        generation: Generation,
+        /// How long its originals stay.
+        keep_originals: Duration,
+    },
+    /// All versions in quarantine.
+    Quarantine(BTreeSet<QuarantineKey>),
+    /// Download ahead.
+    Stage(StageRequest),
+}
+
+/// What patching tells the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// About a directive.
+    Progress {
+        /// Which.
+        generation: Generation,
+        /// Its rollout.
+        rollout: RolloutId,
+        /// What happened.
+        progress: DirectiveProgress,
+    },
+    /// A stage request ended.
+    Staged {
+        /// The rollout that asked.
+        rollout: RolloutId,
+        /// Root of its plan.
+        plan_root: Digest,
+        /// How.
+        result: StageResult,
+    },
+}
+
+/// Where patching stands, for the hello and for `patchwave-agent status`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PatchingStatus {
+    /// In a word, e.g. `idle`, `applying`, `taking back`.
+    pub state: String,
+    /// Everything reported about the present directive, or about the one that ended last.
+    pub history: Option<History>,
+    /// Newest generation seen.
+    pub newest_generation: Option<Generation>,
+    /// The local hold's reason while it is on.
+    pub hold: Option<String>,
+    /// Receipts and journals lie here.
+    pub state_dir: PathBuf,
+}
+
+/// Why patching cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum PatchingError {
+    /// A file of patching's own cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Patching, running. Dropping the last handle ends the driver; a transaction in flight goes on and is found again at the next start.
+#[derive(Debug, Clone)]
+pub struct PatchingHandle {
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<PatchingStatus>,
+}
+
+impl PatchingHandle {
+    /// Reads what an earlier run left and goes on. Call it inside a tokio runtime.
+    pub fn start(
+        settings: PatchingSettings,
+        manager: Arc<dyn PackageManager>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, mpsc::Receiver<Event>), PatchingError> {
+        let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let (event_sender, events) = mpsc::channel(EVENTS);
+        let status = PatchingStatus {
+            state: "idle".to_owned(),
+            history: None,
+            newest_generation: None,
+            hold: None,
+            state_dir: settings.state_dir.clone(),
+        };
+        let (status_sender, status) = watch::channel(status);
+        drop((manager, clock));
+        tokio::spawn(async move {
+            let (mut commands, _kept) = (command_receiver, (event_sender, status_sender));
+            while let Some(_command) = commands.recv().await {}
+        });
+        Ok((Self { commands, status }, events))
+    }
+
+    /// Tells patching something; waits while the queue is full. `false` where the driver has ended, which it does only with the process.
+    pub async fn send(&self, command: Command) -> bool {
+        self.commands.send(command).await.is_ok()
+    }
+
+    /// The status, as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<PatchingStatus> {
+        self.status.clone()
+    }
+}
+
+fn status_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("status.json")
+}
+
+/// The status that a running agent wrote last; `None` where none ever did. For the command line, which is another process.
+pub fn read_status(state_dir: &Path) -> Result<Option<PatchingStatus>, FileError> {
+    match atomic_file::read_bounded(&status_path(state_dir), STATUS_MAX_BYTES) {
+        // A status of another release is no status; the next change writes a new one.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
