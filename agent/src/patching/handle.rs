@@ -1,19 +1,17 @@
 //! The one way for the rest of the agent to patching: commands in, events out, a status to look at.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use patchwave_common::domain::{
-    Digest, Directive, DirectiveProgress, Generation, Lease, QuarantineKey, RolloutId, StageRequest, StageResult,
+    Digest, Directive, DirectiveHistory, DirectiveProgress, Generation, Lease, QuarantineKey, RolloutId, StageRequest, StageResult,
 };
 use patchwave_common::runtime::atomic_file::{self, FileError};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{mpsc, watch};
 
 use super::PatchingSettings;
-use super::machine::History;
 use crate::packages::PackageManager;
 
 /// Commands wait in a queue of this length; a session that is faster than the driver waits. A session sends a handful a minute.
@@ -28,9 +26,9 @@ const STATUS_MAX_BYTES: u64 = 1024 * 1024;
 pub enum Command {
     /// A session begins. To be sent before the hello is made: leases count from here at the earliest.
     Connected,
-    /// The welcome's time, as an offset: positive where this host's clock is ahead.
+    /// The welcome's time.
     ClockOffset {
-        /// Milliseconds.
+        /// The controller's clock minus this host's, in milliseconds.
         offset_ms: i64,
     },
     /// An order.
@@ -47,7 +45,7 @@ pub enum Command {
         keep_originals: Duration,
     },
     /// All versions in quarantine.
-    Quarantine(BTreeSet<QuarantineKey>),
+    Quarantine(Vec<QuarantineKey>),
     /// Download ahead.
     Stage(StageRequest),
 }
@@ -81,13 +79,13 @@ pub struct PatchingStatus {
     /// In a word, e.g. `idle`, `applying`, `taking back`.
     pub state: String,
     /// Everything reported about the present directive, or about the one that ended last.
-    pub history: Option<History>,
+    pub history: Option<DirectiveHistory>,
     /// Newest generation seen.
     pub newest_generation: Option<Generation>,
     /// The local hold's reason while it is on.
     pub hold: Option<String>,
     /// Receipts and journals lie here.
-    pub state_dir: PathBuf,
+    pub directory: PathBuf,
 }
 
 /// Why patching cannot start.
@@ -119,7 +117,7 @@ impl PatchingHandle {
             history: None,
             newest_generation: None,
             hold: None,
-            state_dir: settings.state_dir.clone(),
+            directory: settings.directory(),
         };
         let (status_sender, status) = watch::channel(status);
         drop((manager, clock));
@@ -143,7 +141,7 @@ impl PatchingHandle {
 }
 
 fn status_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("status.json")
+    state_dir.join("patching").join("status.json")
 }
 
 /// The status that a running agent wrote last; `None` where none ever did. For the command line, which is another process.

@@ -4,13 +4,12 @@
 //! * `driver` carries its actions out: it asks the package manager, runs checks, starts transactions, and tells the session.
 //! * `journal` keeps a case's records, so that any step resumes after kill -9 or a reboot.
 //! * `transaction` runs a package manager outside the agent, in a unit or session of its own (rule 23).
-//! * [`hold`] is the host owner's own brake; `retention` keeps receipts and originals within their bounds.
+//! * `retention` keeps receipts and originals within their bounds.
 //!
 //! What the rest of the agent calls: [`PatchingHandle`] from the session, `run_transaction` for the hidden subcommand of that name,
-//! [`hold`] and [`read_status`] from the command line. A report-only agent makes no [`PatchingHandle`] at all.
+//! [`read_status`] from the command line. A report-only agent makes no [`PatchingHandle`] at all.
 
 mod handle;
-pub mod hold;
 pub mod machine;
 mod settings;
 

@@ -36,7 +36,7 @@ pub enum Isolation {
 /// Settings of patching.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchingSettings {
-    /// Everything that patching keeps goes below this directory, which nobody else uses; made with mode 0700.
+    /// The agent's state directory: the local hold's file is there, and all that patching keeps goes below [`Self::directory`].
     pub state_dir: PathBuf,
     /// Executables that policies may name as health checks.
     pub checks_dir: PathBuf,
@@ -62,9 +62,15 @@ impl PatchingSettings {
     /// Originals of a distribution upgrade take about 1 GB, of a usual patch some 10 MB.
     pub const DISK_BOUND_DEFAULT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+    /// What patching keeps; nobody else writes there. Mode 0700.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.state_dir.join("patching")
+    }
+
     /// Where staged files lie.
     #[must_use]
     pub fn stage_dir(&self) -> PathBuf {
-        self.state_dir.join("stage")
+        self.directory().join("stage")
     }
 }

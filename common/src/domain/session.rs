@@ -31,7 +31,7 @@ pub struct Hello {
 }
 
 /// Everything an agent has reported about one directive, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DirectiveHistory {
     /// The directive.
     pub generation: Generation,
@@ -39,6 +39,34 @@ pub struct DirectiveHistory {
     pub rollout: RolloutId,
     /// What was reported, oldest first.
     pub progress: Vec<DirectiveProgress>,
+}
+
+impl DirectiveHistory {
+    /// A directive takes about eight reports; only one that goes back and forth before it begins gives more, and those tell nothing new.
+    pub const MAX_REPORTS: usize = 64;
+
+    /// A history without a report.
+    #[must_use]
+    pub fn new(generation: Generation, rollout: RolloutId) -> Self {
+        Self { generation, rollout, progress: Vec::new() }
+    }
+
+    /// Adds a report, unless the last one says the same. Beyond the bound the second oldest goes.
+    pub fn push(&mut self, progress: DirectiveProgress) {
+        if self.progress.last() == Some(&progress) {
+            return;
+        }
+        if self.progress.len() >= Self::MAX_REPORTS {
+            self.progress.remove(1);
+        }
+        self.progress.push(progress);
+    }
+
+    /// The newest report.
+    #[must_use]
+    pub fn current(&self) -> Option<&DirectiveProgress> {
+        self.progress.last()
+    }
 }
 
 /// From the agent.

@@ -111,7 +111,7 @@ impl Machine {
             Some(offset_ms) if offset_ms.unsigned_abs() <= CLOCK_OFF_MS => return None,
             Some(offset_ms) => {
                 let off = patchwave_common::domain::show_duration(Duration::from_millis(offset_ms.unsigned_abs()));
-                format!("the clock is {off} {} the controller's {hint}", if offset_ms > 0 { "ahead of" } else { "behind" })
+                format!("the clock is {off} {} the controller's {hint}", if offset_ms > 0 { "behind" } else { "ahead of" })
             }
             None => "the controller has not told its time yet, so the clock cannot be judged".to_owned(),
         };

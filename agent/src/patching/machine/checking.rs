@@ -88,6 +88,14 @@ impl Machine {
         };
     }
 
+    /// The hello may have carried the question already, so a lease may be on its way: asked again, and counted from the hello.
+    pub(super) fn welcomed(&mut self, offset_ms: i64) {
+        self.clock_offset_ms = Some(offset_ms);
+        if matches!(self.state, State::AwaitingLease(_)) {
+            self.report(DirectiveProgress::Ready);
+        }
+    }
+
     pub(super) fn lease_granted(&mut self, lease: &Lease) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         self.state = match state {

@@ -19,9 +19,9 @@ pub struct JobId(pub u64);
 pub enum Input {
     /// A session with the controller begins. Told before the agent's hello is made, so that a lease is never counted from too late.
     Connected,
-    /// How far the host's civil clock is off from the controller's, in milliseconds, from the session's welcome.
+    /// How far the clocks are apart, from the session's welcome. The question for a lease is said again, without counting anew.
     ClockOffset {
-        /// Positive where the host is ahead.
+        /// The controller's clock minus the host's, in milliseconds.
         offset_ms: i64,
     },
     /// An order of the controller, new or said again.

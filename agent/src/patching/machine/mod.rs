@@ -67,7 +67,7 @@ impl Machine {
         self.now = now.clone();
         match input {
             Input::Connected => self.connected(),
-            Input::ClockOffset { offset_ms } => self.clock_offset_ms = Some(offset_ms),
+            Input::ClockOffset { offset_ms } => self.welcomed(offset_ms),
             Input::Directive { directive, case } => self.directive(&directive, case.map(|case| *case)),
             Input::Withdrawn { generation } => self.withdrawn(generation),
             Input::Lease(lease) => self.lease_granted(&lease),

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use patchwave_common::domain::policy::HealthRules;
-use patchwave_common::domain::{Directive, DirectiveProgress, Generation, RolloutId, Timestamp};
+pub use patchwave_common::domain::DirectiveHistory as History;
+use patchwave_common::domain::{Directive, Generation, RolloutId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Baseline, Harm, LeaseDeadline, Refusal, TransactionName, TransactionOutcome};
@@ -98,45 +99,6 @@ pub enum End {
         /// What differs and what to do.
         detail: String,
     },
-}
-
-/// Everything reported about one directive, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct History {
-    /// The directive.
-    pub generation: Generation,
-    /// Its rollout.
-    pub rollout: RolloutId,
-    /// What was reported, oldest first.
-    pub progress: Vec<DirectiveProgress>,
-}
-
-impl History {
-    /// A directive takes about eight reports; only a lease asked for again and again gives more, and those tell nothing new.
-    const MAX_REPORTS: usize = 64;
-
-    /// A history without a report.
-    #[must_use]
-    pub fn new(generation: Generation, rollout: RolloutId) -> Self {
-        Self { generation, rollout, progress: Vec::new() }
-    }
-
-    /// Adds a report, unless the last one says the same.
-    pub fn push(&mut self, progress: DirectiveProgress) {
-        if self.progress.last() == Some(&progress) {
-            return;
-        }
-        if self.progress.len() >= Self::MAX_REPORTS {
-            self.progress.remove(1);
-        }
-        self.progress.push(progress);
-    }
-
-    /// The newest report.
-    #[must_use]
-    pub fn current(&self) -> Option<&DirectiveProgress> {
-        self.progress.last()
-    }
 }
 
 /// What outlives all cases: the newest generation seen, and the answer to give when it comes again.
