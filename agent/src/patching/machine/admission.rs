@@ -243,9 +243,8 @@ impl Machine {
     }
 
     pub(super) fn concluded(&mut self, generation: Generation, keep: Duration, stored: Option<Case>) {
-        let is_meant = |begun: &Begun| {
-            begun.apply.generation == generation || begun.back.as_ref().is_some_and(|back| back.generation == generation)
-        };
+        let is_meant =
+            |begun: &Begun| begun.apply.generation == generation || begun.back.as_ref().is_some_and(|back| back.generation == generation);
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Verifying(state) if is_meant(&state.begun) => self.state = self.conclude(state.begun.apply.generation, keep),
             State::Watching(state) if is_meant(&state.begun) => self.state = self.conclude(state.begun.apply.generation, keep),

@@ -164,10 +164,9 @@ impl Case {
                 self.enter(Standing::Verifying, DirectiveProgress::Verifying);
             }
             Record::Healthy => self.enter(Standing::Watching, DirectiveProgress::Healthy),
-            Record::Harmed { harm } => self.enter(
-                Standing::Harmed(harm.clone()),
-                DirectiveProgress::Harmed { reason: harm.reason, detail: harm.detail.clone() },
-            ),
+            Record::Harmed { harm } => {
+                self.enter(Standing::Harmed(harm.clone()), DirectiveProgress::Harmed { reason: harm.reason, detail: harm.detail.clone() })
+            }
             Record::TakeBackOrdered { back } => self.order_back(back.clone()),
             Record::TakingBack => self.enter(Standing::TakingBack(None), DirectiveProgress::TakingBack),
             Record::Restored => self.standing = Standing::Recovering,
@@ -237,9 +236,7 @@ impl End {
     #[must_use]
     pub fn progress(&self) -> Option<DirectiveProgress> {
         match self {
-            Self::Refused(refusal) => {
-                Some(DirectiveProgress::Refused { reason: refusal.reason, detail: refusal.detail.clone() })
-            }
+            Self::Refused(refusal) => Some(DirectiveProgress::Refused { reason: refusal.reason, detail: refusal.detail.clone() }),
             Self::Concluded => None,
             Self::TakenBack => Some(DirectiveProgress::TakenBack),
             Self::NeedsAttention { detail } => Some(DirectiveProgress::NeedsAttention { detail: detail.clone() }),

@@ -65,7 +65,9 @@ impl Watch {
                 reason: HarmReason::CheckFailed,
                 detail: format!("check {name} passed before and fails for {} now: {seen}", show_duration(rules.patience)),
             }),
-            None => Verdict::Failing(failing.iter().map(|(name, seen)| format!("check {name} fails: {seen}")).collect::<Vec<_>>().join("; ")),
+            None => {
+                Verdict::Failing(failing.iter().map(|(name, seen)| format!("check {name} fails: {seen}")).collect::<Vec<_>>().join("; "))
+            }
         }
     }
 

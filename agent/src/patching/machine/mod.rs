@@ -126,7 +126,9 @@ impl Machine {
             (State::Watching(state), Fact::Checked(round)) if state.rounds == state::Rounds::Running(job) => self.watched(state, &round),
             (State::Approaching(state), Fact::Compared(comparison)) if state.job == job => self.approached(state, &comparison),
             (State::Returning(state), Fact::Ended(outcome)) if state.job == job => self.returned(state, outcome),
-            (State::Recovering(state), Fact::Checked(round)) if state.rounds == state::Rounds::Running(job) => self.recovered(state, &round),
+            (State::Recovering(state), Fact::Checked(round)) if state.rounds == state::Rounds::Running(job) => {
+                self.recovered(state, &round)
+            }
             // An answer to a question that no longer matters.
             (state, _) => state,
         };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use patchwave_common::domain::policy::HealthRules;
 pub use patchwave_common::domain::DirectiveHistory as History;
+use patchwave_common::domain::policy::HealthRules;
 use patchwave_common::domain::{Directive, Generation, RolloutId, Timestamp};
 use serde::{Deserialize, Serialize};
 
