@@ -227,6 +227,8 @@ pub enum Progress {
     },
     /// It was ready, and this record is its lease (rule 2): from here on silence is harm.
     Applying,
+    /// It says that it began although no lease is recorded. That should not be, and is believed: what a host did to itself is a fact.
+    Begun,
     /// The transaction ended; checks run.
     Verifying,
     /// Proved healthy.
@@ -256,6 +258,16 @@ pub enum StopReason {
     RolloutLimit,
     /// A wave's.
     WaveLimit(WaveIndex),
+}
+
+impl std::fmt::Display for StopReason {
+    /// `rollout-limit`, or `wave-limit:` and the wave's place counted from 0.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RolloutLimit => formatter.write_str("rollout-limit"),
+            Self::WaveLimit(wave) => write!(formatter, "wave-limit:{}", wave.0),
+        }
+    }
 }
 
 named!(

@@ -64,3 +64,34 @@ named!(
         NothingToTakeBack = "nothing-to-take-back",
     }
 );
+
+impl ExclusionReason {
+    /// In plain words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReportOnly => "its agent reports only",
+            Self::NotSelected => "the policy's `hosts` does not select it",
+            Self::NotAskedFor => "the hosts asked for do not include it",
+            Self::Retired => "it was retired",
+            Self::Cloned => "two running copies use its key",
+            Self::Stale => "it has not been seen for long",
+            Self::ClockOff => "its clock is more than five minutes off",
+            Self::NoInventory => "it has not reported its packages yet",
+            Self::NoCandidate => "its archives offer it no other version",
+            Self::Held => "the package is held on it (`apt-mark hold`)",
+            Self::Pinned => "its own pin forbids the version",
+            Self::Quarantined => "the version is in quarantine",
+            Self::OtherHands => "another tool changes its packages",
+            Self::Claimed => "another rollout has ordered it",
+            Self::LocalHold => "its owner holds all changes (`patchwave-agent hold`)",
+            Self::NotAllowed => "the policy does not allow the update",
+            Self::AlreadyAtVersion => "it has the version already",
+            Self::NotOffered => "its archives offer another version",
+            Self::NotInstalled => "it does not have the package",
+            Self::Sibling => "a sibling of another architecture could not move along",
+            Self::NoWave => "no wave of the policy takes it",
+            Self::NothingToTakeBack => "the rollout changed nothing on it that could be taken back",
+        }
+    }
+}
