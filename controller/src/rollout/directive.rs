@@ -129,7 +129,9 @@ impl Rollout {
     pub fn replannable(&self) -> BTreeSet<HostId> {
         let left = |host: &HostIndex| match self.hosts.phase(*host) {
             Phase::Pending | Phase::Offline => true,
-            Phase::Refused => !matches!(self.hosts.cause(*host), Cause::Refused(RefusalReason::ReportOnly | RefusalReason::AlreadyAtTarget)),
+            Phase::Refused => {
+                !matches!(self.hosts.cause(*host), Cause::Refused(RefusalReason::ReportOnly | RefusalReason::AlreadyAtTarget))
+            }
             _ => false,
         };
         self.plan.indexes().filter(left).filter_map(|host| self.plan.host(host).cloned()).collect()

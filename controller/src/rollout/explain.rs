@@ -55,7 +55,9 @@ impl Rollout {
         match self.hosts.phase(host) {
             Phase::Pending => self.tell_pending(host, at, view),
             Phase::Released => ("ordered", format!("ordered at {since}; the host has not confirmed it yet"), None),
-            Phase::Accepted => ("accepted", "the host has the order and prepares: it simulates, checks and writes its receipt".to_owned(), None),
+            Phase::Accepted => {
+                ("accepted", "the host has the order and prepares: it simulates, checks and writes its receipt".to_owned(), None)
+            }
             Phase::Applying => ("applying", format!("it has leave to change packages since {since}"), None),
             Phase::Verifying => ("verifying", format!("packages are changed; health checks run since {since}"), None),
             Phase::Healthy => self.tell_healthy(host, at),
@@ -64,9 +66,13 @@ impl Rollout {
             Phase::Harmed => self.tell_harmed(host),
             Phase::TakingBack => ("taking-back", with("it is returning to exactly what it had"), None),
             Phase::TakenBack => ("taken-back", with(&format!("exactly as before since {since}, verified")), None),
-            Phase::NeedsAttention => ("needs-attention", with("it could reach neither the target nor what it had; a person must look at it"), None),
+            Phase::NeedsAttention => {
+                ("needs-attention", with("it could reach neither the target nor what it had; a person must look at it"), None)
+            }
             Phase::Offline => self.tell_offline(host),
-            Phase::Refused => (self.hosts.cause(host).as_str(), with(&format!("not updated; it refused ({})", self.hosts.cause(host).as_str())), None),
+            Phase::Refused => {
+                (self.hosts.cause(host).as_str(), with(&format!("not updated; it refused ({})", self.hosts.cause(host).as_str())), None)
+            }
             Phase::UpToDate => ("up-to-date", "it has the versions of the plan already".to_owned(), None),
             Phase::Retired => ("retired", "it was retired from the fleet".to_owned(), None),
         }
@@ -75,7 +81,11 @@ impl Rollout {
     fn tell_pending(&self, host: HostIndex, at: Timestamp, view: &dyn Liveness) -> Told {
         if let Some(reason) = self.hosts.not_staged(host) {
             let detail = self.hosts.detail(host);
-            return ("not-staged", format!("it could not download what it needs ({reason}): {detail}; `patchwave rollout replan` takes it along"), None);
+            return (
+                "not-staged",
+                format!("it could not download what it needs ({reason}): {detail}; `patchwave rollout replan` takes it along"),
+                None,
+            );
         }
         match &self.life {
             Life::New | Life::Planned => return ("not-started", "the rollout has not been started".to_owned(), None),
@@ -98,7 +108,11 @@ impl Rollout {
         match self.may_order(host, at, view) {
             Err((WaitingReason::Grace, text)) => {
                 let grace = self.absent_at_for(host, view);
-                ("offline", format!("{text}; after the policy's grace the wave goes on without it, and it gets the patch when it returns"), grace)
+                (
+                    "offline",
+                    format!("{text}; after the policy's grace the wave goes on without it, and it gets the patch when it returns"),
+                    grace,
+                )
             }
             Err((reason, text)) => (reason.as_str(), text, (reason == WaitingReason::Retry).then(|| self.order_at(host))),
             Ok(()) => match self.release_plan(at, view) {
@@ -113,7 +127,9 @@ impl Rollout {
 
     fn tell_healthy(&self, host: HostIndex, at: Timestamp) -> Told {
         match self.soaked_at(host) {
-            Some(soaked) if soaked > at => ("soaking", format!("proved healthy at {}; watched until {soaked}", self.hosts.since(host)), Some(soaked)),
+            Some(soaked) if soaked > at => {
+                ("soaking", format!("proved healthy at {}; watched until {soaked}", self.hosts.since(host)), Some(soaked))
+            }
             _ => ("healthy", "proved healthy and stayed so; concluded when its wave's gate passes".to_owned(), None),
         }
     }

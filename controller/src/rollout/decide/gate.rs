@@ -85,7 +85,9 @@ impl Rollout {
         });
         match (evidence.in_flight, downloading.count()) {
             (0, count) => Waiting { reason: WaitingReason::Staging, text: format!("{count} hosts are downloading"), until: None },
-            (count, _) => Waiting { reason: WaitingReason::InFlight, text: format!("{count} hosts are applying or verifying"), until: None },
+            (count, _) => {
+                Waiting { reason: WaitingReason::InFlight, text: format!("{count} hosts are applying or verifying"), until: None }
+            }
         }
     }
 

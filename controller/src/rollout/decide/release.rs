@@ -131,7 +131,10 @@ impl Rollout {
             Presence::Connected { .. } => {}
             Presence::Offline { .. } => return Err((WaitingReason::Grace, "it is offline".to_owned())),
             Presence::Unknown => {
-                return Err((WaitingReason::PresenceUnknown, "the controller has just started and waits for hosts to come back".to_owned()));
+                return Err((
+                    WaitingReason::PresenceUnknown,
+                    "the controller has just started and waits for hosts to come back".to_owned(),
+                ));
             }
         }
         match now.standing {

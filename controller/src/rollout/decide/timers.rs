@@ -15,10 +15,9 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(60);
 impl Rollout {
     /// What the shell knows of a host; unknown presence for a number that the plan does not have.
     pub(in crate::rollout) fn now(&self, host: HostIndex, view: &dyn crate::rollout::view::Liveness) -> HostNow {
-        self.plan.host(host).map_or(
-            HostNow { presence: Presence::Unknown, standing: Standing::Eligible, claimed_by: None },
-            |id| view.host(id),
-        )
+        self.plan
+            .host(host)
+            .map_or(HostNow { presence: Presence::Unknown, standing: Standing::Eligible, claimed_by: None }, |id| view.host(id))
     }
 
     /// When the silence of a host that has begun becomes harm (rule 1). Healthy hosts are watched through their soak.

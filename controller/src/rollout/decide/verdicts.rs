@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use patchwave_common::domain::{NotStagedReason, Timestamp};
 
 use super::in_events;
+use crate::rollout::event::AbsenceCause;
 use crate::rollout::event::Event;
 use crate::rollout::plan::HostIndex;
 use crate::rollout::state::{Cause, Life, Phase, Rollout, SILENT, Staging};
 use crate::rollout::view::{HostNow, Liveness, Presence, Standing};
-use crate::rollout::event::AbsenceCause;
 
 impl Rollout {
     pub(super) fn due_halt(&self, view: &dyn Liveness) -> Vec<Event> {
@@ -60,9 +60,7 @@ impl Rollout {
     }
 
     pub(super) fn due_silent(&self, at: Timestamp, view: &dyn Liveness) -> Vec<Event> {
-        let watched = |phase| {
-            matches!(phase, Phase::Applying | Phase::Verifying | Phase::Healthy | Phase::Harmed | Phase::TakingBack)
-        };
+        let watched = |phase| matches!(phase, Phase::Applying | Phase::Verifying | Phase::Healthy | Phase::Harmed | Phase::TakingBack);
         let mut by_cause = BTreeMap::new();
         for host in self.hosts_in(watched) {
             if let Some((due, cause)) = self.silent_at(host, &self.now(host, view))

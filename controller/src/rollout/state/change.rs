@@ -67,8 +67,10 @@ impl Rollout {
             if self.hosts.staging(host) != Staging::NotStaged {
                 continue;
             }
-            let final_reason =
-                matches!(self.hosts.not_staged(host), Some(NotStagedReason::Gone | NotStagedReason::HashMismatch | NotStagedReason::Quarantined));
+            let final_reason = matches!(
+                self.hosts.not_staged(host),
+                Some(NotStagedReason::Gone | NotStagedReason::HashMismatch | NotStagedReason::Quarantined)
+            );
             self.hosts.raise(host, NOT_STAGED_KNOWN);
             if !final_reason {
                 self.set_staging(host, Staging::NotAsked, at, changes);

@@ -55,14 +55,9 @@ pub(super) enum Life {
     /// Started.
     Running,
     /// A limit was reached.
-    Stopping {
-        reason: StopReason,
-    },
+    Stopping { reason: StopReason },
     /// An operator ended it; what has begun finishes.
-    Aborting {
-        by: Actor,
-        reason: String,
-    },
+    Aborting { by: Actor, reason: String },
     /// Nothing is in flight any more.
     Ended {
         outcome: Outcome,

@@ -9,7 +9,12 @@ use crate::rollout::state::{Phase, Rollout};
 
 impl Rollout {
     /// A list of hosts, each of which is in a phase that fits.
-    pub(super) fn check_list(&self, hosts: &[HostIndex], action: &'static str, fits: impl Fn(HostIndex, Phase) -> bool) -> Result<(), Rejected> {
+    pub(super) fn check_list(
+        &self,
+        hosts: &[HostIndex],
+        action: &'static str,
+        fits: impl Fn(HostIndex, Phase) -> bool,
+    ) -> Result<(), Rejected> {
         if hosts.is_empty() || hosts.len() > MAX_HOSTS_PER_EVENT {
             return Err(Rejected::Malformed("a list of hosts is empty or too long"));
         }

@@ -29,7 +29,9 @@ impl Rollout {
             Some((Actor::Operator(planner), _)) if planner == by => {
                 Err(Rejected::Approval("whoever planned it cannot approve it (hint: ask another approver)"))
             }
-            _ if self.approved_by.contains(by) => Err(Rejected::Approval("the same person approved it already (hint: ask another approver)")),
+            _ if self.approved_by.contains(by) => {
+                Err(Rejected::Approval("the same person approved it already (hint: ask another approver)"))
+            }
             _ => Ok(()),
         }
     }

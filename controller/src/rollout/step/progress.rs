@@ -66,7 +66,9 @@ impl Rollout {
             _ => return Err(Rejected::Stale { got: generation, current }),
         };
         match role {
-            Role::Order if matches!(phase, Phase::Pending | Phase::Offline | Phase::Retired) => Err(Rejected::Stale { got: generation, current }),
+            Role::Order if matches!(phase, Phase::Pending | Phase::Offline | Phase::Retired) => {
+                Err(Rejected::Stale { got: generation, current })
+            }
             Role::Order => self.judge_order(host, phase, progress),
             Role::Applied => judge_applied(phase, progress),
             Role::TakeBack => self.judge_take_back(host, phase, progress),
@@ -87,16 +89,13 @@ impl Rollout {
             (Progress::Healthy, _) | (Progress::TakenBack, true) => {
                 forward(&[Released, Accepted, Applying, Verifying, Harmed, NeedsAttention], Move::To(Healthy))
             }
-            (Progress::Refused { reason, .. }, _) => {
-                forward(&[Released, Accepted, Applying], refusal(*reason, self.hosts.tries(host)))
-            }
+            (Progress::Refused { reason, .. }, _) => forward(&[Released, Accepted, Applying], refusal(*reason, self.hosts.tries(host))),
             (Progress::Harmed { .. }, _) if phase == Harmed && returned => Ok(Move::Charge(Harmed)),
             (Progress::Harmed { .. }, _) => forward(&[Released, Accepted, Applying, Verifying, Healthy], Move::Charge(Harmed)),
             (Progress::TakingBack, false) => forward(&[Released, Accepted, Applying, Verifying, Healthy, Harmed], Move::Charge(TakingBack)),
-            (Progress::TakenBack, false) => forward(
-                &[Released, Accepted, Applying, Verifying, Healthy, Harmed, TakingBack, NeedsAttention],
-                Move::Charge(TakenBack),
-            ),
+            (Progress::TakenBack, false) => {
+                forward(&[Released, Accepted, Applying, Verifying, Healthy, Harmed, TakingBack, NeedsAttention], Move::Charge(TakenBack))
+            }
             (Progress::NeedsAttention { .. }, _) => {
                 forward(&[Released, Accepted, Applying, Verifying, Healthy, Harmed, TakingBack], Move::Charge(NeedsAttention))
             }
