@@ -56,10 +56,11 @@ impl Exchange {
         Self { have: None, acknowledged, stage: Stage::Idle, dirty: true, want_full: false, last_full_ms: None }
     }
 
-    /// The newest content known on this host.
+    /// For the hello: the newest content known on this host; before it was read, the one that the controller should have. So a controller
+    /// that lost it notices.
     #[must_use]
-    pub fn have(&self) -> Option<Digest> {
-        self.have
+    pub fn claimed(&self) -> Option<Digest> {
+        self.have.or(self.acknowledged)
     }
 
     /// What the controller has on disk, as far as known.

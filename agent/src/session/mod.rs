@@ -6,5 +6,14 @@
 //! Terms: the *link* is the stream while it lasts; an *acknowledged* content is on the controller's disk; an *instruction* is what the
 //! controller wants changed on this host, handed to the patching parts (or refused, where the agent has none).
 
+pub mod acknowledged;
+pub mod contents;
 pub mod exchange;
+pub mod hands;
+pub mod link;
+pub mod pause;
 pub mod protocol;
+pub mod status;
+pub mod task;
+#[cfg(test)]
+mod tests;

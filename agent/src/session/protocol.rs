@@ -76,6 +76,8 @@ pub enum Event {
     InventoryFailed,
     /// Installed packages or the archive's indexes changed: candidates may differ.
     CandidatesChanged,
+    /// What [`Command::RefreshArchive`] asked for is over, well or not.
+    ArchiveRefreshed,
     /// Candidates asked for by [`Command::PrepareCandidates`] are ready.
     CandidatesReady(CandidateSet),
     /// They could not be computed.
@@ -116,18 +118,19 @@ pub enum Command {
     KeepInventory(Digest),
     /// These candidates are on the controller's disk: remember that across restarts.
     KeepCandidates(Digest),
-    /// Fetch the archive's indexes, then say [`Event::CandidatesChanged`].
+    /// Fetch the archive's indexes, then say [`Event::ArchiveRefreshed`].
     RefreshArchive,
     /// Hand this to the patching parts.
     Instruct(Instruction),
-    /// The controller greeted; its civil clock minus ours, in milliseconds.
+    /// The controller greeted.
     Welcomed {
         /// The host as the controller knows it.
         host: HostId,
         /// The mode that the controller has on record.
         mode: HostMode,
-        /// The controller's clock minus the host's, in milliseconds.
-        clock_offset_ms: i64,
+        /// How far the host's civil clock is ahead of the controller's, in milliseconds; negative where it is behind. The way of the
+        /// welcome is in it, some milliseconds.
+        clock_ahead_ms: i64,
     },
     /// Close the stream.
     HangUp(HangUp),
@@ -231,7 +234,7 @@ impl Protocol {
                 }
             }
             Event::InventoryFailed => self.inventory.failed(),
-            Event::CandidatesChanged => self.candidates.changed(None),
+            Event::CandidatesChanged | Event::ArchiveRefreshed => self.candidates.changed(None),
             Event::CandidatesReady(set) => {
                 if self.candidates.prepared(set.digest(), true, self.is_up(), now) == Prepared::Send {
                     commands.push(Command::Send(FromAgent::Candidates(set)));
@@ -240,8 +243,9 @@ impl Protocol {
             Event::CandidatesFailed => self.candidates.failed(),
             Event::Facts(facts) => self.facts = *facts,
             Event::Progress { generation, progress } => {
-                // Without a link it is not lost: the next hello carries the directive's whole history.
-                if self.is_up() {
+                // Without a link it is not lost: the next hello carries the directive's whole history. A hello that is said already does
+                // not have it, so from then on it is told, welcome or not.
+                if self.link != Link::Down {
                     commands.push(Command::Send(FromAgent::Progress { generation, progress }));
                 }
             }
@@ -273,8 +277,8 @@ impl Protocol {
             instance: self.whoami.instance.clone(),
             agent_version: self.whoami.agent_version.clone(),
             features: self.whoami.features.clone(),
-            inventory: self.inventory.have(),
-            candidates: self.candidates.have(),
+            inventory: self.inventory.claimed(),
+            candidates: self.candidates.claimed(),
             facts: self.facts.clone(),
             clock: at.wall,
             directive,
@@ -304,7 +308,7 @@ impl Protocol {
                 let interval = u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX).clamp(HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS);
                 let beat_at_ms = at.boottime_ms.saturating_add(interval);
                 self.link = Link::Up { heartbeat_ms: interval, heard_ms: at.boottime_ms, beat_at_ms };
-                commands.push(Command::Welcomed { host, mode, clock_offset_ms: clock.0.saturating_sub(at.wall.0) });
+                commands.push(Command::Welcomed { host, mode, clock_ahead_ms: at.wall.0.saturating_sub(clock.0) });
             }
             ToAgent::Ping(0) => {}
             ToAgent::Ping(nonce) => commands.push(self.beat(at, nonce)),
