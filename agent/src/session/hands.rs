@@ -3,9 +3,7 @@
 
 use std::future::Future;
 
-use patchwave_common::domain::{
-    DirectiveHistory, DirectiveProgress, Feature, Generation, NotStagedReason, RefusalReason, StageResult,
-};
+use patchwave_common::domain::{DirectiveHistory, DirectiveProgress, Feature, Generation, NotStagedReason, RefusalReason, StageResult};
 
 use super::protocol::{Event, Instruction};
 use crate::packages::PackageError;

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use patchwave_common::domain::policy::parse_policy;
 use patchwave_common::domain::{
     Digest, Directive, DirectiveHistory, DirectiveProgress, FromAgent, Generation, HostId, HostMode, NotStagedReason, Order, RolloutId,
     StageResult, StopCause, TakeBackOrder, ToAgent,
 };
-use patchwave_common::domain::policy::parse_policy;
 
 use super::{at, facts, inventory, whoami};
 use crate::session::protocol::{Command, Event, HangUp, Instruction, Protocol};
