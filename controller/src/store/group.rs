@@ -125,7 +125,6 @@ mod tests {
 
     use super::super::testing::{Gate, event, rollout_id};
     use super::*;
-    use crate::store::open_memory;
 
     /// Submits a write of `changes` events; it is in the queue when this returns.
     async fn submit(handle: &StoreHandle, changes: usize) -> std::pin::Pin<Box<impl Future<Output = Result<u64>> + use<>>> {

@@ -30,6 +30,8 @@ mod memory;
 mod redb;
 mod sled;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod testing;
 
 pub use change::{Change, Guard, Write};

@@ -4,7 +4,6 @@
 //! one read of the file. The file is locked for this process. redb latches after a failed write; [`Engine::reopen`] ends that.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -48,35 +47,45 @@ impl RedbEngine {
 }
 
 fn open_database(path: &Path) -> Result<Database> {
-    let new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| StoreError::io(path, "open", &error))?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(|error| StoreError::io(path, "set its mode", &error))?;
-    let backend = FileBackend::new(file).map_err(|error| translate_open(path, error))?;
-    let database = Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .set_check_integrity_on_open(true)
-        .create_with_backend(backend)
-        .map_err(|error| translate_open(path, error))?;
-    if new {
-        sync_folder_of(path)?;
+    if !path.exists() {
+        return make_database(path);
     }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| StoreError::io(path, "open", &error))?;
+    // redb would take an empty file for a new one; made as below, none is ever empty.
+    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(StoreError::damaged(path, "the file is empty"));
+    }
+    let backend = FileBackend::new(file).map_err(|error| translate_open(path, error))?;
+    build(path, backend)
+}
+
+/// Makes a database under another name and gives it its own when it is whole, so that a crash leaves nothing that looks damaged.
+fn make_database(path: &Path) -> Result<Database> {
+    let folder = folder_of(path);
+    // Mode 0600.
+    let file = tempfile::Builder::new().prefix(".new-store-").tempfile_in(folder).map_err(|error| StoreError::io(path, "make", &error))?;
+    let own = file.as_file().try_clone().map_err(|error| StoreError::io(path, "make", &error))?;
+    let backend = FileBackend::new(own).map_err(|error| translate_open(path, error))?;
+    let database = build(path, backend)?;
+    // Two controllers that start at once on nothing: the second one finds the first one's file.
+    file.persist_noclobber(path).map_err(|_| StoreError::InUse { path: path.to_owned() })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(path, "sync its folder", &error))?;
     Ok(database)
 }
 
-/// Makes the file's name durable.
-fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
+fn build(path: &Path, backend: FileBackend) -> Result<Database> {
+    Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create_with_backend(backend)
+        .map_err(|error| translate_open(path, error))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(path, "sync its folder", &error))
+    }
 }
 
 fn translate_open(path: &Path, error: DatabaseError) -> StoreError {

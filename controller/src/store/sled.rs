@@ -5,6 +5,7 @@
 //! * After a torn or cut tail it opens with silent holes among older rows, at an older state, or panics. So every commit carries a number,
 //!   the highest acknowledged one stands in a file beside the log, and every opening reads all rows and compares their number and sum with
 //!   what they must be ([`Engine::VERIFY_ON_OPEN`]). What does not fit is refused as damaged; nothing is mended.
+//! * When the disk fills up under it, it hangs. So a commit is tried only while there is room for it and to spare ([`SPARE_BYTES`]).
 //! * It has no snapshots: one is a copy in memory, taken while writes wait.
 //!
 //! redb, which refuses every damage by itself, is the default.
@@ -15,7 +16,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::embedded::engine::{Engine, RowChange, Rows, Visit};
@@ -23,6 +24,8 @@ use super::{Result, StoreError};
 
 /// Pages kept in memory; see the same constant of redb.
 const CACHE_BYTES: u64 = 64 << 20;
+/// Room that must be left beside what a commit writes: sled writes whole segments of 512 KiB and moves rows on the side.
+const SPARE_BYTES: u64 = 8 << 20;
 /// The row that numbers commits; behind every table of the adapter.
 const COMMITS_KEY: &[u8] = &[u8::MAX, 0];
 /// File beside the log with the number of the last acknowledged commit.
@@ -37,6 +40,8 @@ pub(crate) struct SledEngine {
     acknowledged: File,
     state: Mutex<State>,
     syncs: AtomicU64,
+    /// Whether a commit failed inside sled, which takes no more after that.
+    broken: AtomicBool,
     /// Held open for its lock.
     _lock: File,
 }
@@ -74,13 +79,22 @@ impl SledEngine {
             return Err(StoreError::damaged(path, detail));
         }
         let state = Mutex::new(State { commits, synced_blobs: HashSet::new() });
-        Ok(Self { path: path.to_owned(), database, acknowledged, state, syncs: AtomicU64::new(0), _lock: lock })
+        Ok(Self { path: path.to_owned(), database, acknowledged, state, syncs: AtomicU64::new(0), broken: AtomicBool::new(false), _lock: lock })
     }
 
     /// How often a commit was synced, for the test that watches this.
     #[cfg(test)]
     pub(crate) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::SeqCst)
+    }
+
+    /// Refuses a commit that might not fit.
+    fn check_room(&self, rows: &[RowChange]) -> Result<()> {
+        let bytes: usize = rows.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
+        let disk = rustix::fs::statvfs(&self.path).map_err(|error| StoreError::io(&self.path, "ask for free space", &error.into()))?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = (bytes as u64).saturating_mul(2).saturating_add(SPARE_BYTES);
+        if free < needed { Err(StoreError::Full { path: self.path.clone() }) } else { Ok(()) }
     }
 
     /// Syncs every file that a commit may have written: the log, new blobs, and the folders that name them.
@@ -160,6 +174,9 @@ impl Engine for SledEngine {
     const VERIFY_ON_OPEN: bool = true;
 
     fn commit(&self, rows: Vec<RowChange>) -> Result<()> {
+        self.check_room(&rows)?;
+        // Until all of it is done.
+        self.broken.store(true, Ordering::SeqCst);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let commits = state.commits + 1;
         let mut batch = sled::Batch::default();
@@ -177,11 +194,15 @@ impl Engine for SledEngine {
         // Not synced: it only has to reach the disk some time, and it may lag behind the log but never lead.
         self.acknowledged.write_all_at(&commits.to_be_bytes(), 0).map_err(|error| StoreError::io(&self.path, "note the commit", &error))?;
         state.commits = commits;
+        self.broken.store(false, Ordering::SeqCst);
         Ok(())
     }
 
     fn reopen(&self) -> Result<()> {
-        Err(StoreError::Io { path: self.path.clone(), detail: "sled takes no more writes after one failed".into() })
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Io { path: self.path.clone(), detail: "sled takes no more writes after one failed".into() });
+        }
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<Box<dyn Rows>> {
@@ -195,5 +216,54 @@ impl Engine for SledEngine {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn row(number: u64, size: usize) -> RowChange {
+        (vec![1, number as u8], Some(vec![number as u8; size]))
+    }
+
+    #[test]
+    fn every_commit_syncs_the_files_before_it_returns() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = SledEngine::open(&folder.path().join("store")).unwrap();
+        for commit in 1..=5 {
+            engine.commit(vec![row(commit, 100)]).unwrap();
+            assert_eq!(engine.syncs(), commit);
+        }
+    }
+
+    #[test]
+    fn a_value_in_a_file_of_its_own_is_synced_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = SledEngine::open(&folder.path().join("store")).unwrap();
+        engine.commit(vec![row(1, 3 << 20)]).unwrap();
+        let blobs = std::fs::read_dir(engine.path.join("blobs")).unwrap().count();
+        assert!(blobs > 0, "sled keeps a value of 3 MiB in a file of its own");
+        assert_eq!(engine.state.lock().unwrap().synced_blobs.len(), blobs);
+    }
+
+    #[test]
+    fn an_older_log_under_newer_acknowledgements_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, older) = (folder.path().join("store"), folder.path().join("older"));
+        let engine = SledEngine::open(&path).unwrap();
+        engine.commit(vec![row(1, 100)]).unwrap();
+        drop(engine);
+        std::fs::copy(path.join("db"), &older).unwrap();
+        let engine = SledEngine::open(&path).unwrap();
+        engine.commit(vec![row(2, 100)]).unwrap();
+        drop(engine);
+        std::fs::copy(&older, path.join("db")).unwrap();
+        for snapshot in std::fs::read_dir(&path).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("snap")) {
+            std::fs::remove_file(snapshot.path()).unwrap();
+        }
+        let error = SledEngine::open(&path).map(|_| ()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     }
 }
