@@ -22,6 +22,8 @@ use crate::records::{
 
 mod change;
 mod codec;
+#[cfg(test)]
+mod contract;
 mod embedded;
 mod error;
 mod group;
@@ -29,8 +31,6 @@ mod kinds;
 mod memory;
 mod redb;
 mod sled;
-#[cfg(test)]
-mod contract;
 #[cfg(test)]
 mod testing;
 

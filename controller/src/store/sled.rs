@@ -79,7 +79,15 @@ impl SledEngine {
             return Err(StoreError::damaged(path, detail));
         }
         let state = Mutex::new(State { commits, synced_blobs: HashSet::new() });
-        Ok(Self { path: path.to_owned(), database, acknowledged, state, syncs: AtomicU64::new(0), broken: AtomicBool::new(false), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            database,
+            acknowledged,
+            state,
+            syncs: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+            _lock: lock,
+        })
     }
 
     /// How often a commit was synced, for the test that watches this.
@@ -260,7 +268,8 @@ mod tests {
         engine.commit(vec![row(2, 100)]).unwrap();
         drop(engine);
         std::fs::copy(&older, path.join("db")).unwrap();
-        for snapshot in std::fs::read_dir(&path).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("snap")) {
+        for snapshot in std::fs::read_dir(&path).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("snap"))
+        {
             std::fs::remove_file(snapshot.path()).unwrap();
         }
         let error = SledEngine::open(&path).map(|_| ()).unwrap_err();

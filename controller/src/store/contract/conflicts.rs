@@ -66,9 +66,8 @@ pub(super) fn of_many_claims_of_one_host_exactly_one_rollout_wins(bed: Bed) {
 pub(super) fn a_token_used_at_once_by_many_is_used_exactly_its_limit(bed: Bed) {
     let store = bed.store();
     write(&store, vec![Change::PutToken(token("t1", 5))]).unwrap();
-    let results = at_once(|number| {
-        write(&store, vec![Change::UseToken(token_id("t1")), Change::PutHost(Box::new(host(&format!("h-{number}"))))])
-    });
+    let results =
+        at_once(|number| write(&store, vec![Change::UseToken(token_id("t1")), Change::PutHost(Box::new(host(&format!("h-{number}"))))]));
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 5);
     assert_eq!(store.hosts(None, 100).unwrap().len(), 5, "who got no use got no host either");
     assert_eq!(store.token(&token_id("t1")).unwrap().unwrap().uses_left(), 0);

@@ -10,10 +10,7 @@ const WEB_PATCHED: &[(&str, &str)] = &[("libc6", "2.36-9"), ("nginx", "1.22-2"),
 fn has(id: &str, packages: &[(&str, &str)]) -> Vec<Change> {
     let inventory = inventory(packages);
     let digest = inventory.digest();
-    vec![
-        Change::PutInventory(inventory),
-        Change::SetHostInventory { host: host_id(id), inventory: Some(digest), candidates: None },
-    ]
+    vec![Change::PutInventory(inventory), Change::SetHostInventory { host: host_id(id), inventory: Some(digest), candidates: None }]
 }
 
 pub(super) fn an_inventory_is_read_back_whole_and_stored_once(bed: Bed) {

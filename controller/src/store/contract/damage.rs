@@ -15,7 +15,8 @@ fn filled(kind: &'static str) -> (Bed, Vec<String>) {
     let store = bed.store();
     fill(store.as_ref());
     for number in 0..20 {
-        let mut changes: Vec<Change> = (0..40).map(|host_number| Change::PutHost(Box::new(host(&format!("h-{number}-{host_number}"))))).collect();
+        let mut changes: Vec<Change> =
+            (0..40).map(|host_number| Change::PutHost(Box::new(host(&format!("h-{number}-{host_number}"))))).collect();
         changes.extend((0..60).map(|event_number| event(&format!("event {event_number} of {number}"))));
         write(&store, changes).unwrap();
     }
@@ -67,7 +68,8 @@ pub(super) fn a_cut_file_is_refused_or_whole(bed: Bed) {
     let (bed, before) = filled(bed.kind);
     let length = fs::metadata(data_file(&bed.path())).unwrap().len();
     let used = used_length(&data_file(&bed.path()));
-    let lengths = (0..20).map(|part| length * part / 20).chain((1..20).map(|part| used * part / 20)).chain([used - 1, used - 100, length - 1]);
+    let lengths =
+        (0..20).map(|part| length * part / 20).chain((1..20).map(|part| used * part / 20)).chain([used - 1, used - 100, length - 1]);
     let mut count = 0;
     for cut in lengths {
         let cut_off = |file: &Path| fs::OpenOptions::new().write(true).open(file).unwrap().set_len(cut).unwrap();

@@ -30,7 +30,8 @@ pub(super) fn a_write_is_read_back_and_takes_the_next_revision(bed: Bed) {
 pub(super) fn a_write_that_fails_leaves_nothing_behind_and_takes_no_revision(bed: Bed) {
     let store = bed.store();
     write(&store, vec![event("before")]).unwrap();
-    let changes = || vec![Change::PutHost(Box::new(host("h-1"))), event("lost"), Change::AppendAudit(audit("lost")), Change::SetHalt(halt(true))];
+    let changes =
+        || vec![Change::PutHost(Box::new(host("h-1"))), event("lost"), Change::AppendAudit(audit("lost")), Change::SetHalt(halt(true))];
     let guarded = Write::new(changes()).when(Guard::HostRevision { host: host_id("h-1"), expected: 4 });
     assert!(store.write(guarded).unwrap_err().is_conflict());
     let mut late = changes();
@@ -45,9 +46,8 @@ pub(super) fn a_write_that_fails_leaves_nothing_behind_and_takes_no_revision(bed
 
 pub(super) fn writes_of_one_group_see_one_another_and_fail_alone(bed: Bed) {
     let store = bed.store();
-    let put = |expected| {
-        Write::new(vec![Change::PutHost(Box::new(host("h-1")))]).when(Guard::HostRevision { host: host_id("h-1"), expected })
-    };
+    let put =
+        |expected| Write::new(vec![Change::PutHost(Box::new(host("h-1")))]).when(Guard::HostRevision { host: host_id("h-1"), expected });
     let results = store.write_many(vec![put(0), put(0), put(1), put(1), put(2)]);
     let revisions: Vec<Option<u64>> = results.into_iter().map(Result::ok).collect();
     assert_eq!(revisions, [Some(1), None, Some(2), None, Some(3)]);
