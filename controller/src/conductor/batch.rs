@@ -1,0 +1,253 @@
+//! What is gathered before the disk is synced, and what happens after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use patchwave_common::domain::{Generation, HostId, RolloutId, Timestamp};
+
+use super::{Conductor, story};
+use crate::records::{Actor, FleetEvent, QuarantineRecord};
+use crate::rollout::{Event, Recorded, Rejected, Rollout};
+use crate::rollout_log;
+use crate::store::{Change, Guard, StoreError, Write};
+
+/// Records of one batch: bounds the write (each ordered host is a change more) and the time until its answers.
+const MAX_RECORDS: usize = 1_000;
+/// Generations set aside at once: one durable write for so many orders.
+const GENERATION_BLOCK: u32 = 1_000;
+
+/// Something done when the batch is on disk; gets the error where it is not.
+type After = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
+
+/// A batch.
+#[derive(Default)]
+pub(super) struct Batch {
+    rollouts: BTreeMap<RolloutId, Pending>,
+    after: Vec<After>,
+    quarantined: bool,
+}
+
+/// What one rollout appends.
+#[derive(Default)]
+struct Pending {
+    expected: u64,
+    records: Vec<Recorded>,
+    claims: Vec<(HostId, Generation)>,
+    unclaimed: Vec<HostId>,
+    lines: Vec<FleetEvent>,
+    quarantine: Vec<QuarantineRecord>,
+    reconcile: BTreeSet<HostId>,
+    leases: Vec<(HostId, Generation)>,
+    plan: Option<rollout_log::StoredPlan>,
+}
+
+impl Batch {
+    /// Whether something was recorded of the rollout.
+    pub(super) fn touched(&self, id: &RolloutId) -> bool {
+        self.rollouts.contains_key(id)
+    }
+
+    /// Whether no more should be gathered.
+    pub(super) fn is_full(&self) -> bool {
+        self.rollouts.values().map(|pending| pending.records.len() + pending.claims.len()).sum::<usize>() >= MAX_RECORDS
+    }
+
+    /// Does something when all of the batch is on disk (or could not be brought there).
+    pub(super) fn after(&mut self, after: impl FnOnce(Result<(), &StoreError>) + Send + 'static) {
+        self.after.push(Box::new(after));
+    }
+
+    /// The host is to be told where it stands when the batch is on disk.
+    pub(super) fn reconcile(&mut self, rollout: &RolloutId, host: &HostId, revision: u64) {
+        self.pending(rollout, revision).reconcile.insert(host.clone());
+    }
+
+    /// The host may be given its lease when the batch is on disk.
+    pub(super) fn lease(&mut self, rollout: &RolloutId, host: &HostId, generation: Generation, revision: u64) {
+        self.pending(rollout, revision).leases.push((host.clone(), generation));
+    }
+
+    /// The plan is kept in the write that makes the rollout.
+    pub(super) fn keep_plan(&mut self, rollout: &RolloutId, plan: rollout_log::StoredPlan) {
+        self.pending(rollout, 0).plan = Some(plan);
+    }
+
+    fn pending(&mut self, id: &RolloutId, revision: u64) -> &mut Pending {
+        self.rollouts.entry(id.clone()).or_insert_with(|| Pending { expected: revision, ..Pending::default() })
+    }
+}
+
+impl Conductor {
+    /// Folds one event and gathers what follows from it. A rejected event changes nothing.
+    pub(super) fn record(&mut self, id: &RolloutId, event: Event, batch: &mut Batch) -> Result<(), Rejected> {
+        let now = self.clock.now();
+        let Some(rollout) = self.rollouts.get_mut(id) else { return Err(Rejected::Malformed("the rollout is not there")) };
+        let revision = rollout.revision();
+        let recorded = Recorded { at: rollout.last_at().max(now), event };
+        let transition = rollout.step(&recorded)?;
+        let pending = batch.pending(id, revision);
+        for ordered in recorded.event.orders() {
+            if let Some(host) = rollout.plan().host(ordered.host) {
+                pending.claims.push((host.clone(), ordered.generation));
+                self.claims.insert(host.clone(), (id.clone(), ordered.generation));
+            }
+        }
+        for index in &transition.unclaimed {
+            if let Some(host) = rollout.plan().host(*index) {
+                pending.unclaimed.push(host.clone());
+                if self.claims.get(host).is_some_and(|(holder, _)| holder == id) {
+                    self.claims.remove(host);
+                }
+            }
+        }
+        pending.reconcile.extend(transition.hosts.iter().filter_map(|index| rollout.plan().host(*index).cloned()));
+        pending.lines.extend(story::lines(id, rollout, &recorded, &self.fleet));
+        if let Event::Quarantined { keys } = &recorded.event {
+            let reason = story::quarantine_reason(id, rollout);
+            pending.quarantine.extend(keys.iter().map(|key| QuarantineRecord {
+                key: key.clone(),
+                reason: reason.clone(),
+                rollout: Some(id.clone()),
+                since: recorded.at,
+                lifted: None,
+            }));
+            self.quarantine.extend(keys.iter().cloned());
+            batch.quarantined = true;
+        }
+        self.metrics.event(&recorded.event);
+        batch.pending(id, revision).records.push(recorded);
+        Ok(())
+    }
+
+    /// Records what a rollout proposed, with generations filled in; false where nothing could be recorded.
+    pub(super) async fn record_proposals(&mut self, id: &RolloutId, events: Vec<Event>, batch: &mut Batch) -> bool {
+        let mut recorded = false;
+        for mut event in events {
+            let wanted = event.generations_wanted();
+            let Some(mut generations) = self.take_generations(wanted).await else { return false };
+            event.fill_generations(|| generations.pop().unwrap_or_default());
+            match self.record(id, event, batch) {
+                Ok(()) => recorded = true,
+                Err(error) => {
+                    // The engine rejects its own proposal: a defect, but one that must not spin or stop the others.
+                    tracing::error!(rollout = %id, %error, "a proposal was rejected");
+                    return recorded;
+                }
+            }
+        }
+        recorded
+    }
+
+    /// So many generations, never given before; the last is to be used first.
+    async fn take_generations(&mut self, wanted: usize) -> Option<Vec<Generation>> {
+        let mut taken = Vec::with_capacity(wanted);
+        while taken.len() < wanted {
+            if let Some(generation) = self.generations.as_mut().and_then(Iterator::next) {
+                taken.push(generation);
+                continue;
+            }
+            match self.store.reserve_generations(GENERATION_BLOCK).await {
+                Ok(block) => self.generations = Some(block),
+                Err(error) => {
+                    tracing::error!(%error, "no generations could be set aside");
+                    return None;
+                }
+            }
+        }
+        taken.reverse();
+        Some(taken)
+    }
+
+    /// Appends the batch and carries out its effects, rollout by rollout.
+    pub(super) async fn flush(&mut self, batch: Batch) {
+        let Batch { rollouts, after, quarantined } = batch;
+        let mut failure = None;
+        let changed = rollouts.values().any(|pending| !pending.records.is_empty());
+        for (id, pending) in rollouts {
+            if let Err(error) = self.append(&id, &pending).await {
+                tracing::error!(rollout = %id, %error, "the log could not be appended; the rollout is loaded again");
+                self.forget(&id).await;
+                failure = Some(error);
+                continue;
+            }
+            self.publish_claims();
+            for (host, generation) in &pending.leases {
+                self.grant(&id, host, *generation);
+            }
+            for host in &pending.reconcile {
+                self.reconcile(host);
+            }
+        }
+        if quarantined && failure.is_none() {
+            self.publish_quarantine();
+        }
+        if changed {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        for after in after {
+            after(failure.as_ref().map_or(Ok(()), Err));
+        }
+    }
+
+    async fn append(&mut self, id: &RolloutId, pending: &Pending) -> Result<(), StoreError> {
+        if pending.records.is_empty() {
+            return Ok(());
+        }
+        let Some(rollout) = self.rollouts.get(id) else { return Ok(()) };
+        let records = pending.records.iter().map(rollout_log::encode_event).collect();
+        let mut changes = Vec::with_capacity(pending.claims.len() + pending.unclaimed.len() + pending.lines.len() + 4);
+        if let Some(plan) = &pending.plan {
+            changes.push(Change::PutPlan { rollout: id.clone(), header: plan.header.clone(), segments: plan.segments.clone() });
+        }
+        changes.push(Change::AppendRollout { rollout: id.clone(), expected: pending.expected, records });
+        // A host may be ordered and let go within one batch: what counts is how it ends.
+        let held: BTreeSet<&HostId> = self.claims.iter().filter(|(_, (holder, _))| holder == id).map(|(host, _)| host).collect();
+        for (host, generation) in &pending.claims {
+            changes.push(Change::Claim { host: host.clone(), rollout: id.clone(), generation: *generation });
+        }
+        for host in pending.unclaimed.iter().filter(|host| !held.contains(host)) {
+            changes.push(Change::ReleaseClaim { host: host.clone(), rollout: id.clone() });
+        }
+        changes.extend(pending.quarantine.iter().map(|record| Change::PutQuarantine(Box::new(record.clone()))));
+        changes.extend(pending.lines.iter().cloned().map(Change::AppendEvent));
+        changes.push(Change::PutRolloutHead(Box::new(story::head(id, rollout, self.clock.now()))));
+        // Halt and quarantine are checked in the append itself: an order that was decided before a halt is never sent after it.
+        let mut write = Write::new(changes);
+        if !pending.claims.is_empty() {
+            write = write.when(Guard::FleetRevision { expected: self.halt.revision });
+        }
+        self.store.write(write).await?;
+        if !pending.quarantine.is_empty() {
+            self.refresh_fleet_revision().await?;
+        }
+        Ok(())
+    }
+
+    /// Drops what memory says of a rollout and takes it from its log again.
+    async fn forget(&mut self, id: &RolloutId) {
+        self.rollouts.remove(id);
+        self.claims.retain(|_, (holder, _)| holder != id);
+        if let Err(error) = self.reload_claims().await {
+            tracing::error!(%error, "claims could not be read again");
+        }
+        self.reload_rules().await;
+        match self.load_rollout(id).await {
+            Ok(Some(rollout)) => drop(self.rollouts.insert(id.clone(), rollout)),
+            Ok(None) => {}
+            Err(error) => tracing::error!(rollout = %id, %error, "the rollout could not be loaded again"),
+        }
+        self.look_all = true;
+    }
+}
+
+/// The controller by itself.
+pub(super) const CONTROLLER: Actor = Actor::Controller;
+
+/// An instant for answers that need one although nothing was recorded.
+pub(super) fn now_of(conductor: &Conductor) -> Timestamp {
+    conductor.clock.now()
+}
+
+/// The rollout's revision, for effects without a record.
+pub(super) fn revision_of(rollout: &Rollout) -> u64 {
+    rollout.revision()
+}

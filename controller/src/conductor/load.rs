@@ -1,0 +1,103 @@
+//! Reads rollouts, claims and the fleet's rules from the store.
+
+use patchwave_common::domain::RolloutId;
+
+use super::Conductor;
+use crate::records::{ClaimRecord, QuarantineRecord, RolloutHead};
+use crate::rollout::{Halt, Rollout};
+use crate::rollout_log;
+use crate::store::{MAX_PAGE, Result, StoreError, StoreRead};
+
+impl Conductor {
+    /// Everything that has not ended.
+    pub(super) async fn load_all(&mut self) -> Result<()> {
+        self.reload_rules().await;
+        self.reload_claims().await?;
+        let heads = self.store.read(|store| pages(|after| store.rollouts(after, MAX_PAGE), |head: &RolloutHead| head.id.clone())).await?;
+        for head in heads.iter().filter(|head| !crate::rollout::is_ended(&head.state)) {
+            if let Some(rollout) = self.load_rollout(&head.id).await? {
+                self.rollouts.insert(head.id.clone(), rollout);
+            }
+        }
+        tracing::info!(rollouts = self.rollouts.len(), claims = self.claims.len(), "rollouts loaded");
+        Ok(())
+    }
+
+    /// One rollout from its plan and its log.
+    pub(super) async fn load_rollout(&self, id: &RolloutId) -> Result<Option<Rollout>> {
+        let id = id.clone();
+        self.store.read(move |store| load(store, &id)).await
+    }
+
+    /// Who orders whom.
+    pub(super) async fn reload_claims(&mut self) -> Result<()> {
+        let claims = self.store.read(|store| pages(|after| store.claims(after, MAX_PAGE), |claim: &ClaimRecord| claim.host.clone())).await?;
+        self.claims = claims.into_iter().map(|claim| (claim.host, (claim.rollout, claim.generation))).collect();
+        self.publish_claims();
+        Ok(())
+    }
+
+    /// Halt and quarantine. Where they cannot be read, nothing may begin: the halt is taken to be on.
+    pub(super) async fn reload_rules(&mut self) {
+        let read = self
+            .store
+            .read(|store| {
+                let quarantine = pages(|after| store.quarantine(after, MAX_PAGE), |record: &QuarantineRecord| record.key.clone())?;
+                Ok((store.halt()?, store.fleet_revision()?, quarantine))
+            })
+            .await;
+        match read {
+            Ok((halt, revision, quarantine)) => {
+                self.halt = Halt { on: halt.is_some_and(|halt| halt.on), revision };
+                self.quarantine = quarantine.into_iter().filter(|record| record.lifted.is_none()).map(|record| record.key).collect();
+                self.publish_quarantine();
+            }
+            Err(error) => {
+                tracing::error!(%error, "halt and quarantine cannot be read; nothing may begin");
+                self.halt.on = true;
+            }
+        }
+    }
+
+    /// The fleet's revision after a write of our own that raised it.
+    pub(super) async fn refresh_fleet_revision(&mut self) -> Result<()> {
+        self.halt.revision = self.store.read(|store| store.fleet_revision()).await?;
+        Ok(())
+    }
+}
+
+fn load(store: &dyn StoreRead, id: &RolloutId) -> Result<Option<Rollout>> {
+    let damaged = |detail: String| StoreError::Damaged { path: format!("rollout {id}").into(), detail };
+    let Some(header) = store.plan_header(id)? else { return Ok(None) };
+    let mut segments = Vec::new();
+    while let Some(segment) = store.plan_segment(id, u32::try_from(segments.len()).unwrap_or(u32::MAX))? {
+        segments.push(segment);
+    }
+    let sealed = rollout_log::open_plan(&header, &segments).map_err(|error| damaged(error.to_string()))?;
+    let mut rollout = Rollout::new(sealed);
+    loop {
+        let page = store.rollout_log(id, rollout.revision(), MAX_PAGE)?;
+        let last = page.len() < MAX_PAGE;
+        for bytes in page {
+            let recorded = rollout_log::decode_event(&bytes).map_err(|error| damaged(error.to_string()))?;
+            rollout.step(&recorded).map_err(|error| damaged(format!("record {}: {error}", rollout.revision())))?;
+        }
+        if last {
+            return Ok(Some(rollout));
+        }
+    }
+}
+
+/// Reads every page of a list.
+fn pages<T, K>(page: impl Fn(Option<&K>) -> Result<Vec<T>>, key: impl Fn(&T) -> K) -> Result<Vec<T>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let next = page(after.as_ref())?;
+        let last = next.len() < MAX_PAGE;
+        after = next.last().map(&key);
+        all.extend(next);
+        if last {
+            return Ok(all);
+        }
+    }
+}

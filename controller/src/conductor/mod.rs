@@ -1,0 +1,239 @@
+//! Carries rollouts out: the shell around the pure engine. One task owns every rollout; nothing else touches them.
+//!
+//! Terms: an *input* is what an agent reports, an operator orders, or a change of the world (presence, halt, quarantine). A *batch* is
+//! what was gathered before the disk is synced: its events are folded in memory, appended in one write per rollout (with claims, the
+//! summary and lines for people), and only when that is on disk are its *effects* carried out: directives, leases, conclusions, answers
+//! (save, then send). If an append fails, the rollout is loaded again from its log and the effects are dropped.
+//!
+//! What it may not do: decide. Which host gets what and when is `crate::rollout`'s; this module gives it the world to look at and keeps
+//! its word.
+
+mod acts;
+mod batch;
+mod handle;
+mod load;
+mod planning;
+mod reconcile;
+mod reports;
+mod story;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use patchwave_common::domain::{Generation, HostId, QuarantineKey, RolloutId, Timestamp};
+use patchwave_common::runtime::clock::Clock;
+use tokio::sync::{Notify, mpsc, watch};
+
+pub use acts::{Act, ActError};
+pub use handle::{ConductorHandle, WeakWorld};
+pub use planning::{PlanAsk, PlanRefused, Planned};
+
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::rollout::{Halt, Rollout};
+use crate::sessions::Sessions;
+use crate::store::{GenerationBlock, StoreError, StoreHandle};
+use batch::Batch;
+use handle::Input;
+
+/// Inputs that wait. Agents are slowed down (their streams are read more slowly) when it is full.
+const QUEUE_INPUTS: usize = 10_000;
+/// Inputs of one batch, so that one sync of the disk serves many reports and no answer waits for more than a batch.
+const BATCH_INPUTS: usize = 1_000;
+/// How often the conductor looks at the world although nothing told it to: a safety net for missed wakes, cheap when nothing is due.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// Rounds of decisions in one batch; the rest is taken up in the next one, so that one rollout cannot starve the others.
+const MAX_DECISION_ROUNDS: usize = 64;
+
+/// Bounds and spans of the conductor.
+#[derive(Debug, Clone)]
+pub struct ConductorSettings {
+    /// How long a granted lease lasts on the agent's boot-time clock.
+    pub lease: Duration,
+}
+
+impl Default for ConductorSettings {
+    fn default() -> Self {
+        // Long enough for a slow link and a queue at the package manager's lock, short enough that a halt is soon true everywhere.
+        Self { lease: Duration::from_secs(60) }
+    }
+}
+
+/// What the rest of the controller may look at without asking the task.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    quarantine: RwLock<BTreeSet<QuarantineKey>>,
+    claims: RwLock<HashMap<HostId, RolloutId>>,
+}
+
+impl Shared {
+    fn quarantine(&self) -> BTreeSet<QuarantineKey> {
+        self.quarantine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The task's state.
+pub struct Conductor {
+    store: StoreHandle,
+    fleet: Arc<Fleet>,
+    sessions: Arc<Sessions>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    settings: ConductorSettings,
+    shared: Arc<Shared>,
+    changed: watch::Sender<u64>,
+    rollouts: BTreeMap<RolloutId, Rollout>,
+    claims: HashMap<HostId, (RolloutId, Generation)>,
+    /// The directive that each connected host was last sent, so that one that is void can be named when it is withdrawn.
+    sent: HashMap<HostId, Generation>,
+    generations: Option<GenerationBlock>,
+    halt: Halt,
+    quarantine: BTreeSet<QuarantineKey>,
+    /// When every rollout is to be looked at although nothing was heard of it.
+    look_all: bool,
+    wakes: BTreeMap<RolloutId, Timestamp>,
+}
+
+/// What the conductor is made of.
+pub struct ConductorParts {
+    /// The store.
+    pub store: StoreHandle,
+    /// The fleet.
+    pub fleet: Arc<Fleet>,
+    /// The open streams.
+    pub sessions: Arc<Sessions>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Bounds.
+    pub settings: ConductorSettings,
+}
+
+/// Loads every rollout that has not ended and starts the task. It ends when the last handle is dropped.
+pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError> {
+    let (inputs, received) = mpsc::channel(QUEUE_INPUTS);
+    let (changed, changes) = watch::channel(0);
+    let shared = Arc::new(Shared::default());
+    let world = Arc::new(Notify::new());
+    let mut conductor = Conductor {
+        store: parts.store,
+        fleet: parts.fleet,
+        sessions: parts.sessions,
+        clock: parts.clock,
+        metrics: parts.metrics,
+        settings: parts.settings,
+        shared: shared.clone(),
+        changed,
+        rollouts: BTreeMap::new(),
+        claims: HashMap::new(),
+        sent: HashMap::new(),
+        generations: None,
+        halt: Halt::default(),
+        quarantine: BTreeSet::new(),
+        look_all: true,
+        wakes: BTreeMap::new(),
+    };
+    conductor.load_all().await?;
+    let handle = ConductorHandle::new(inputs, shared, world.clone(), changes);
+    tokio::spawn(conductor.run(received, world));
+    Ok(handle)
+}
+
+impl Conductor {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, world: Arc<Notify>) {
+        loop {
+            let mut batch = Batch::default();
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(input) => self.take(input, &mut batch).await,
+                    None => return,
+                },
+                () = world.notified() => self.look_all = true,
+                () = tokio::time::sleep(self.until_next_look()) => self.look_all = true,
+            }
+            for _ in 1..BATCH_INPUTS {
+                match inputs.try_recv() {
+                    Ok(input) => self.take(input, &mut batch).await,
+                    Err(_) => break,
+                }
+            }
+            self.decide(&mut batch).await;
+            self.flush(batch).await;
+        }
+    }
+
+    /// How long nothing needs to be done unless something is heard.
+    fn until_next_look(&self) -> Duration {
+        if self.look_all {
+            return Duration::ZERO;
+        }
+        let now = self.clock.now();
+        self.wakes.values().min().map_or(LOOK_AT_LEAST_EVERY, |wake| wake.since(now)).min(LOOK_AT_LEAST_EVERY)
+    }
+
+    async fn take(&mut self, input: Input, batch: &mut Batch) {
+        match input {
+            Input::Connected { host, hello } => self.connected(&host, &hello, batch).await,
+            Input::Disconnected { host } => {
+                self.sent.remove(&host);
+                self.look_all = true;
+            }
+            Input::Staged { host, rollout, result } => self.staged(&host, &rollout, &result, batch).await,
+            Input::Progress { host, generation, progress } => self.progress(&host, generation, &progress, batch).await,
+            Input::RulesChanged { answer } => {
+                self.reload_rules().await;
+                self.look_all = true;
+                batch.after(move |_| drop(answer.send(())));
+            }
+            Input::Ask(ask) => ask(self),
+            Input::Plan { ask, answer } => self.plan(*ask, answer, batch).await,
+            Input::Act { rollout, act, answer } => self.act(&rollout, act, answer, batch).await,
+        }
+    }
+
+    /// Lets every rollout that is due decide, until none proposes anything.
+    async fn decide(&mut self, batch: &mut Batch) {
+        let now = self.clock.now();
+        let due: Vec<RolloutId> = self
+            .rollouts
+            .keys()
+            .filter(|id| self.look_all || batch.touched(id) || self.wakes.get(id).is_some_and(|wake| *wake <= now))
+            .cloned()
+            .collect();
+        self.look_all = false;
+        for id in due {
+            for round in 0.. {
+                let Some(rollout) = self.rollouts.get(&id) else { break };
+                let events = rollout.decide(now, &self.world(&id, now));
+                if events.is_empty() {
+                    break;
+                }
+                if round >= MAX_DECISION_ROUNDS || batch.is_full() {
+                    self.look_all = true;
+                    break;
+                }
+                if !self.record_proposals(&id, events, batch).await {
+                    break;
+                }
+            }
+            let wake = self.rollouts.get(&id).and_then(|rollout| rollout.wake_at(now, &self.world(&id, now)));
+            match wake {
+                Some(wake) => drop(self.wakes.insert(id, wake)),
+                None => drop(self.wakes.remove(&id)),
+            }
+        }
+    }
+
+    /// A rollout, from memory or from its log.
+    async fn rollout(&mut self, id: &RolloutId) -> Result<Option<&mut Rollout>, StoreError> {
+        if !self.rollouts.contains_key(id)
+            && let Some(rollout) = self.load_rollout(id).await?
+        {
+            self.rollouts.insert(id.clone(), rollout);
+        }
+        Ok(self.rollouts.get_mut(id))
+    }
+}

@@ -1,0 +1,66 @@
+//! Tells hosts where they stand. Always from the fold: what was sent before does not matter, and what got lost is sent again.
+
+use std::sync::PoisonError;
+
+use patchwave_common::domain::{Generation, HostId, Lease, RolloutId, ToAgent};
+
+use super::Conductor;
+
+impl Conductor {
+    /// Sends a host its directive, or that the one it has is over or void, and what it should download.
+    pub(super) fn reconcile(&mut self, host: &HostId) {
+        let Some(session) = self.sessions.get(host) else { return };
+        let claim = self.claims.get(host).cloned();
+        let directive = claim.as_ref().and_then(|(id, _)| self.rollouts.get(id)).and_then(|rollout| rollout.directive_for(host));
+        match directive {
+            Some(directive) => {
+                self.sent.insert(host.clone(), directive.generation);
+                self.metrics.directive_sent();
+                session.send(ToAgent::Directive(Box::new(directive)));
+            }
+            None => {
+                if let Some(sent) = self.sent.remove(host) {
+                    session.send(self.ending_of(host, sent));
+                }
+            }
+        }
+        for rollout in self.rollouts.values() {
+            if let Some(request) = rollout.stage_for(host) {
+                session.send(ToAgent::Stage(Box::new(request)));
+            }
+        }
+    }
+
+    /// Concluded where a rollout says so; else withdrawn.
+    fn ending_of(&self, host: &HostId, generation: Generation) -> ToAgent {
+        let concluded = self.rollouts.values().find(|rollout| rollout.conclude_for(host) == Some(generation));
+        match concluded {
+            Some(rollout) => ToAgent::Conclude { generation, keep_originals: rollout.plan().policy().limits.keep_originals },
+            None => ToAgent::Withdraw(generation),
+        }
+    }
+
+    /// Gives a lease, if the host may (still) begin: `applying` is on disk now (rule 2).
+    pub(super) fn grant(&mut self, id: &RolloutId, host: &HostId, generation: Generation) {
+        if self.halt.on {
+            return;
+        }
+        let Some(rollout) = self.rollouts.get(id) else { return };
+        if rollout.may_begin(host, generation) {
+            let valid_ms = u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX);
+            self.sessions.send(host, ToAgent::Lease(Lease { generation, valid_ms }));
+        }
+    }
+
+    /// Tells everybody the quarantine as it is now.
+    pub(super) fn publish_quarantine(&mut self) {
+        (*self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner)).clone_from(&self.quarantine);
+        self.sessions.broadcast(&ToAgent::Quarantine(self.quarantine.iter().cloned().collect()));
+    }
+
+    /// Lets the rest of the controller see who orders whom.
+    pub(super) fn publish_claims(&self) {
+        let claims = self.claims.iter().map(|(host, (rollout, _))| (host.clone(), rollout.clone())).collect();
+        *self.shared.claims.write().unwrap_or_else(PoisonError::into_inner) = claims;
+    }
+}

@@ -1,0 +1,106 @@
+//! What agents report, as events of their rollouts.
+
+use patchwave_common::domain::{DirectiveProgress, Generation, Hello, HostId, RolloutId, StageResult, ToAgent};
+
+use super::Conductor;
+use super::batch::Batch;
+use crate::rollout::Rejected;
+
+impl Conductor {
+    /// An agent said hello: what it tells of its directive is taken up, then it is told where it stands.
+    pub(super) async fn connected(&mut self, host: &HostId, hello: &Hello, batch: &mut Batch) {
+        self.look_all = true;
+        self.sent.remove(host);
+        if let Some(history) = &hello.directive {
+            self.sent.insert(host.clone(), history.generation);
+            for progress in &history.progress {
+                self.progress_of(&history.rollout, host, history.generation, progress, batch).await;
+            }
+        }
+        let ids: Vec<RolloutId> = self.rollouts.keys().cloned().collect();
+        for id in ids {
+            let Some(rollout) = self.rollouts.get(&id) else { continue };
+            if rollout.plan().index_of(host).is_some() {
+                batch.reconcile(&id, host, rollout.revision());
+            }
+        }
+        if hello.directive.is_some() && !self.claims.contains_key(host) {
+            // Whatever it carries is over: it is told so, also where the rollout has ended long ago.
+            let host = host.clone();
+            let sessions = self.sessions.clone();
+            let over = self.over(&host, hello).await;
+            batch.after(move |_| {
+                if let Some(message) = over {
+                    sessions.send(&host, message);
+                }
+            });
+        }
+    }
+
+    /// What an agent is told whose directive is not its rollout's any more.
+    async fn over(&mut self, host: &HostId, hello: &Hello) -> Option<ToAgent> {
+        let history = hello.directive.as_ref()?;
+        let rollout = self.rollout(&history.rollout).await.ok().flatten()?;
+        Some(if rollout.conclude_for(host) == Some(history.generation) {
+            ToAgent::Conclude { generation: history.generation, keep_originals: rollout.plan().policy().limits.keep_originals }
+        } else {
+            ToAgent::Withdraw(history.generation)
+        })
+    }
+
+    /// News of a directive on an open stream.
+    pub(super) async fn progress(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress, batch: &mut Batch) {
+        let Some((rollout, _)) = self.claims.get(host).cloned() else {
+            // Nobody orders this host now: the directive is over, or void.
+            self.sent.insert(host.clone(), generation);
+            self.reconcile(host);
+            return;
+        };
+        self.progress_of(&rollout, host, generation, progress, batch).await;
+    }
+
+    async fn progress_of(
+        &mut self,
+        id: &RolloutId,
+        host: &HostId,
+        generation: Generation,
+        progress: &DirectiveProgress,
+        batch: &mut Batch,
+    ) {
+        let rollout = match self.rollout(id).await {
+            Ok(Some(rollout)) => rollout,
+            Ok(None) => return,
+            Err(error) => return tracing::error!(rollout = %id, %error, "the rollout could not be loaded"),
+        };
+        let revision = rollout.revision();
+        let outcome = rollout.observe(host, generation, progress);
+        match outcome {
+            Ok(event) => {
+                if let Err(error) = self.record(id, event, batch) {
+                    tracing::warn!(rollout = %id, %host, %error, "a report was not taken up");
+                }
+            }
+            Err(Rejected::NoNews) => {}
+            Err(error) => {
+                tracing::debug!(rollout = %id, %host, %error, "a report does not fit");
+                batch.reconcile(id, host, revision);
+            }
+        }
+        if *progress == DirectiveProgress::Ready {
+            batch.lease(id, host, generation, revision);
+        }
+    }
+
+    /// Staging ended on a host.
+    pub(super) async fn staged(&mut self, host: &HostId, id: &RolloutId, result: &StageResult, batch: &mut Batch) {
+        let Some(rollout) = self.rollouts.get(id) else { return };
+        match rollout.observe_stage(host, result) {
+            Ok(event) => {
+                if let Err(error) = self.record(id, event, batch) {
+                    tracing::warn!(rollout = %id, %host, %error, "a staging report was not taken up");
+                }
+            }
+            Err(error) => tracing::debug!(rollout = %id, %host, %error, "a staging report tells nothing new"),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Join tokens.
+
+use std::collections::HashMap;
+
+use patchwave_common::domain::{HostMode, Labels, Timestamp, TokenId};
+use patchwave_proto::operator::v1 as wire;
+use tonic::Status;
+
+use super::call::{Call, parsed, show_time, wrong};
+use crate::pki::token::new_token;
+use crate::records::TokenRecord;
+use crate::store::{Change, MAX_PAGE, Write};
+
+/// A token lives at most so long: it is a secret that people copy about.
+const MAX_TTL_MS: u64 = 90 * 86_400_000;
+/// Hosts that one token can enrol.
+const MAX_USES: u32 = 100_000;
+
+pub(super) async fn create(call: &Call, request: wire::CreateTokenRequest) -> Result<wire::TokenCreated, Status> {
+    let mode = parsed("--mode", HostMode::parse(&request.mode))?;
+    let mut labels = Labels::default();
+    for pair in &request.labels {
+        let (key, value) = parsed("--label", Labels::parse_pair(pair))?;
+        labels.0.insert(key, value);
+    }
+    if request.ttl_ms == 0 || request.ttl_ms > MAX_TTL_MS {
+        return Err(wrong("--ttl", "must be more than nothing and at most 90d"));
+    }
+    if request.uses == 0 || request.uses > MAX_USES {
+        return Err(wrong("--uses", format!("must be 1 to {MAX_USES}")));
+    }
+    let (token, id, secret_hash) = new_token().map_err(|error| Status::internal(error.to_string()))?;
+    let record = TokenRecord {
+        id,
+        secret_hash,
+        mode,
+        labels,
+        uses: 0,
+        uses_limit: request.uses,
+        created_at: call.at,
+        created_by: call.actor(),
+        expires_at: call.at.plus(std::time::Duration::from_millis(request.ttl_ms)),
+        revoked_at: None,
+    };
+    call.write(Write::new(vec![Change::PutToken(record.clone())])).await?;
+    Ok(wire::TokenCreated {
+        token: Some(view(&record, call.at)),
+        secret: token.expose().to_owned(),
+        authority_fingerprint: call.app.authority.fingerprint().to_string(),
+    })
+}
+
+pub(super) async fn list(call: &Call, _: wire::ListTokensRequest) -> Result<wire::TokenList, Status> {
+    let records = call
+        .read(|store| {
+            let (mut all, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.tokens(after.as_ref(), MAX_PAGE)?;
+                let last = page.len() < MAX_PAGE;
+                after = page.last().map(|record: &TokenRecord| record.id.clone());
+                all.extend(page);
+                if last {
+                    return Ok(all);
+                }
+            }
+        })
+        .await?;
+    Ok(wire::TokenList { tokens: records.iter().map(|record| view(record, call.at)).collect() })
+}
+
+pub(super) async fn revoke(call: &Call, request: wire::RevokeTokenRequest) -> Result<wire::Token, Status> {
+    let id = parsed("token", TokenId::parse(&request.id))?;
+    let wanted = id.clone();
+    let record = call.read(move |store| store.token(&wanted)).await?;
+    let mut record = record.ok_or_else(|| Status::not_found(format!("there is no token {id} (hint: `patchwave token list`)")))?;
+    if record.revoked_at.is_none() {
+        record.revoked_at = Some(call.at);
+        let write = Write::new(vec![Change::PutToken(record.clone())]);
+        call.write(write.when(crate::store::Guard::TokenUses { token: id, expected: record.uses })).await?;
+    }
+    Ok(view(&record, call.at))
+}
+
+fn view(record: &TokenRecord, now: Timestamp) -> wire::Token {
+    let state = if record.revoked_at.is_some() {
+        "revoked"
+    } else if record.uses_left() == 0 {
+        "used-up"
+    } else if now >= record.expires_at {
+        "expired"
+    } else {
+        "usable"
+    };
+    wire::Token {
+        id: record.id.to_string(),
+        mode: record.mode.as_str().to_owned(),
+        labels: label_map(&record.labels),
+        uses_left: record.uses_left(),
+        uses: record.uses_limit,
+        expires_at: show_time(Some(record.expires_at)),
+        created_by: record.created_by.to_string(),
+        state: state.to_owned(),
+    }
+}
+
+pub(super) fn label_map(labels: &Labels) -> HashMap<String, String> {
+    labels.0.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
