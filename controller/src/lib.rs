@@ -1,10 +1,23 @@
-//! The Patchwave controller.
+//! The Patchwave controller, and the command line that speaks to it.
+//!
+//! Requests come in through `server` (TLS, one port), pass `access` (who may call what) and reach `services`. `fleet` is what is known of
+//! hosts now, `sessions` are their open streams. `conductor` carries rollouts out and is the only one that touches them; `rollout` is the
+//! pure engine that decides. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
 
+pub mod access;
+pub mod app;
 pub mod cli;
+pub mod conductor;
 pub mod fleet;
+pub mod metrics;
 pub mod pki;
+pub mod random;
 pub mod records;
+mod revocation;
 pub mod rollout;
 pub mod rollout_log;
+pub mod server;
+pub mod services;
 pub mod sessions;
+pub mod setup;
 pub mod store;

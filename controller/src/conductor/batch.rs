@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use patchwave_common::domain::{Generation, HostId, RolloutId, Timestamp};
+use patchwave_common::domain::{Generation, HostId, RolloutId};
 
 use super::{Conductor, story};
-use crate::records::{Actor, FleetEvent, QuarantineRecord};
-use crate::rollout::{Event, Recorded, Rejected, Rollout};
+use crate::records::{FleetEvent, QuarantineRecord};
+use crate::rollout::{Event, Recorded, Rejected};
 use crate::rollout_log;
 use crate::store::{Change, Guard, StoreError, Write};
 
@@ -145,7 +145,9 @@ impl Conductor {
                 taken.push(generation);
                 continue;
             }
-            match self.store.reserve_generations(GENERATION_BLOCK).await {
+            let store = self.store.store().clone();
+            let reserved = tokio::task::spawn_blocking(move || store.reserve_generations(GENERATION_BLOCK)).await;
+            match reserved.unwrap_or(Err(StoreError::Closed)) {
                 Ok(block) => self.generations = Some(block),
                 Err(error) => {
                     tracing::error!(%error, "no generations could be set aside");
@@ -193,7 +195,7 @@ impl Conductor {
             return Ok(());
         }
         let Some(rollout) = self.rollouts.get(id) else { return Ok(()) };
-        let records = pending.records.iter().map(rollout_log::encode_event).collect();
+        let records = pending.records.iter().map(rollout_log::encode).collect();
         let mut changes = Vec::with_capacity(pending.claims.len() + pending.unclaimed.len() + pending.lines.len() + 4);
         if let Some(plan) = &pending.plan {
             changes.push(Change::PutPlan { rollout: id.clone(), header: plan.header.clone(), segments: plan.segments.clone() });
@@ -237,17 +239,4 @@ impl Conductor {
         }
         self.look_all = true;
     }
-}
-
-/// The controller by itself.
-pub(super) const CONTROLLER: Actor = Actor::Controller;
-
-/// An instant for answers that need one although nothing was recorded.
-pub(super) fn now_of(conductor: &Conductor) -> Timestamp {
-    conductor.clock.now()
-}
-
-/// The rollout's revision, for effects without a record.
-pub(super) fn revision_of(rollout: &Rollout) -> u64 {
-    rollout.revision()
 }

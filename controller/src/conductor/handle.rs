@@ -21,6 +21,7 @@ pub(super) enum Input {
     Progress { host: HostId, generation: Generation, progress: DirectiveProgress },
     RulesChanged { answer: oneshot::Sender<()> },
     Ask(Ask),
+    Load { id: RolloutId, answer: oneshot::Sender<Result<(), ActError>> },
     Plan { ask: Box<PlanAsk>, answer: oneshot::Sender<Result<Planned, PlanRefused>> },
     Act { rollout: RolloutId, act: Act, answer: oneshot::Sender<Result<(), ActError>> },
 }
@@ -110,6 +111,13 @@ impl ConductorHandle {
     pub async fn act(&self, rollout: RolloutId, act: Act) -> Result<(), ActError> {
         let (answer, answered) = oneshot::channel();
         self.inputs.send(Input::Act { rollout, act, answer }).await.map_err(|_| ActError::Gone)?;
+        answered.await.map_err(|_| ActError::Gone)?
+    }
+
+    /// Makes sure that a rollout is in memory, so that it can be looked at.
+    pub async fn ensure_loaded(&self, id: RolloutId) -> Result<(), ActError> {
+        let (answer, answered) = oneshot::channel();
+        self.inputs.send(Input::Load { id, answer }).await.map_err(|_| ActError::Gone)?;
         answered.await.map_err(|_| ActError::Gone)?
     }
 

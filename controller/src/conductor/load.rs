@@ -1,6 +1,6 @@
 //! Reads rollouts, claims and the fleet's rules from the store.
 
-use patchwave_common::domain::RolloutId;
+use patchwave_common::domain::{Digest, RolloutId};
 
 use super::Conductor;
 use crate::records::{ClaimRecord, QuarantineRecord, RolloutHead};
@@ -73,13 +73,13 @@ fn load(store: &dyn StoreRead, id: &RolloutId) -> Result<Option<Rollout>> {
     while let Some(segment) = store.plan_segment(id, u32::try_from(segments.len()).unwrap_or(u32::MAX))? {
         segments.push(segment);
     }
-    let sealed = rollout_log::open_plan(&header, &segments).map_err(|error| damaged(error.to_string()))?;
+    let sealed = rollout_log::open(Digest::of(&header), &header, &segments).map_err(|error| damaged(error.to_string()))?;
     let mut rollout = Rollout::new(sealed);
     loop {
         let page = store.rollout_log(id, rollout.revision(), MAX_PAGE)?;
         let last = page.len() < MAX_PAGE;
         for bytes in page {
-            let recorded = rollout_log::decode_event(&bytes).map_err(|error| damaged(error.to_string()))?;
+            let recorded = rollout_log::decode(&bytes).map_err(|error| damaged(error.to_string()))?;
             rollout.step(&recorded).map_err(|error| damaged(format!("record {}: {error}", rollout.revision())))?;
         }
         if last {

@@ -16,6 +16,7 @@ mod planning;
 mod reconcile;
 mod reports;
 mod story;
+mod views;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 pub use acts::{Act, ActError};
 pub use handle::{ConductorHandle, WeakWorld};
-pub use planning::{PlanAsk, PlanRefused, Planned};
+pub use planning::{PlanAsk, PlanAskKind, PlanRefused, Planned};
 
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -189,6 +190,7 @@ impl Conductor {
                 batch.after(move |_| drop(answer.send(())));
             }
             Input::Ask(ask) => ask(self),
+            Input::Load { id, answer } => drop(answer.send(self.ensure_loaded(&id).await)),
             Input::Plan { ask, answer } => self.plan(*ask, answer, batch).await,
             Input::Act { rollout, act, answer } => self.act(&rollout, act, answer, batch).await,
         }

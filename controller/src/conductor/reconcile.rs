@@ -15,7 +15,7 @@ impl Conductor {
         match directive {
             Some(directive) => {
                 self.sent.insert(host.clone(), directive.generation);
-                self.metrics.directive_sent();
+                self.metrics.directive_sent(host);
                 session.send(ToAgent::Directive(Box::new(directive)));
             }
             None => {

@@ -86,6 +86,9 @@ impl Conductor {
                 batch.reconcile(id, host, revision);
             }
         }
+        if *progress == DirectiveProgress::Accepted {
+            self.metrics.directive_accepted(host);
+        }
         if *progress == DirectiveProgress::Ready {
             batch.lease(id, host, generation, revision);
         }

@@ -51,7 +51,7 @@ impl AgentService for Agents {
         let issued = self
             .app
             .authority
-            .issue_host(&id, &request.into_inner().certificate_request, at)
+            .issue_host(&request.into_inner().certificate_request, &id, self.app.settings.host_certificate_life, at)
             .map_err(|error| Status::invalid_argument(format!("certificate request: {error}")))?;
         let serial = issued.record.serial.clone();
         let changes = vec![

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use wire::enrolment_service_server::{EnrolmentService, EnrolmentServiceServer};
 
 use crate::app::App;
-use crate::pki::token::{TokenText, verify_token};
+use crate::pki::{PresentedToken, TokenError, new_host_id};
 use crate::records::{Actor, AuditEntry, AuditOutcome, FleetEvent, HostRecord, HostState, TokenRecord};
 use crate::store::{Change, Guard, StoreError, Write};
 
@@ -38,7 +38,7 @@ impl EnrolmentService for Enrolment {
         let issued = self
             .app
             .authority
-            .issue_host(&id, &request.certificate_request, at)
+            .issue_host(&request.certificate_request, &id, self.app.settings.host_certificate_life, at)
             .map_err(|error| Status::invalid_argument(format!("certificate request: {error}")))?;
         let record = host_record(&id, &token, facts, issued.record.serial.clone(), at);
         let text = format!("host {id} ({}) enrolled as {} with token {}", record.facts.hostname, record.mode.as_str(), token.id);
@@ -74,32 +74,15 @@ impl EnrolmentService for Enrolment {
 impl Enrolment {
     /// The token's record, if the secret is right and the token may be used now. A forged token learns only that it is none.
     async fn usable_token(&self, text: &str, at: Timestamp) -> Result<TokenRecord, Status> {
-        let unknown = || {
-            Status::unauthenticated("the join token is not known here (hint: ask for a new one: `patchwave token create`; check that it was copied whole)")
+        let refuse = |error: TokenError| {
+            tracing::warn!(%error, "a join token was refused");
+            Status::unauthenticated(error.to_string())
         };
-        let token = TokenText::parse(text).map_err(|_| unknown())?;
-        let id = token.id().clone();
+        let token = PresentedToken::parse(text).map_err(refuse)?;
+        let id = token.id.clone();
         let record = self.app.read(move |store| store.token(&id)).await.map_err(|error| super::operator::store_status(&error))?;
-        let record = record.filter(|record| verify_token(&token, &record.secret_hash)).ok_or_else(|| {
-            tracing::warn!("an unknown or forged join token was presented");
-            unknown()
-        })?;
-        if record.revoked_at.is_some() {
-            return Err(Status::unauthenticated(format!(
-                "join token {} was revoked (hint: ask for a new one: `patchwave token create`)",
-                record.id
-            )));
-        }
-        if at >= record.expires_at {
-            return Err(Status::unauthenticated(format!(
-                "join token {} expired at {} (hint: ask for a new one: `patchwave token create`)",
-                record.id, record.expires_at
-            )));
-        }
-        if record.uses_left() == 0 {
-            return Err(used_up(&record));
-        }
-        Ok(record)
+        token.verify(record.as_ref(), at).map_err(refuse)?;
+        record.ok_or_else(|| refuse(TokenError::Unknown))
     }
 }
 
@@ -128,9 +111,4 @@ fn host_record(id: &HostId, token: &TokenRecord, facts: HostFacts, certificate: 
         inventory: None,
         candidates: None,
     }
-}
-
-/// A new identity: 80 random bits, so that two never meet in any fleet.
-fn new_host_id() -> Result<HostId, patchwave_common::domain::ParseError> {
-    HostId::parse(format!("h-{}", crate::random::base32(16)))
 }

@@ -278,7 +278,7 @@ impl Stream {
             if let Err(error) = self.app.store.write(Write::new(vec![Change::UpdateHost { host: self.host.clone(), update: seen }])).await {
                 tracing::error!(host = %self.host, %error, "the end of the session could not be recorded");
             }
-            self.app.conductor.disconnected(self.host.clone());
+            self.app.conductor.disconnected(self.host.clone()).await;
         }
     }
 }

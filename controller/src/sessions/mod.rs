@@ -143,6 +143,17 @@ impl Sessions {
         }
     }
 
+    /// The hosts that have a stream.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<HostId> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Ends every stream.
+    pub fn close_all(&self) {
+        self.lock().values().for_each(|session| session.close());
+    }
+
     /// How many streams are open.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,6 +5,7 @@ use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
 use super::call::{Call, parsed, show_time};
+use crate::pki::OPERATOR_LIFETIME;
 use crate::records::{OperatorRecord, OperatorRole, Revocation};
 use crate::store::{Change, Guard, MAX_PAGE, Write};
 
@@ -35,7 +36,7 @@ pub(super) async fn create(call: &Call, request: wire::CreateOperatorRequest) ->
     let issued = call
         .app
         .authority
-        .issue_operator(&name, &request.certificate_request, call.at)
+        .issue_operator(&request.certificate_request, &name, OPERATOR_LIFETIME, call.at)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     let record = OperatorRecord {
         name: name.clone(),

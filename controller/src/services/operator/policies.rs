@@ -44,7 +44,9 @@ pub(super) async fn lint(call: &Call, request: wire::LintPolicyRequest) -> Resul
     } else {
         parse_policy(&request.toml).map_err(|error| wrong("policy", error))?
     };
-    let lints = call.app.conductor.lint_policy(&policy, call.at).map_err(|error| Status::failed_precondition(error.to_string()))?;
+    let lints = call.app.conductor.ask(move |conductor| conductor.lint_policy(&policy)).await;
+    let lints = lints.map_err(|error| Status::unavailable(error.to_string()))?;
+    let lints = lints.map_err(|error| Status::failed_precondition(error.to_string()))?;
     Ok(wire::LintReport { lints: lints.iter().map(super::rollout_views::lint).collect() })
 }
 

@@ -1,20 +1,16 @@
 //! Join tokens.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use patchwave_common::domain::{HostMode, Labels, Timestamp, TokenId};
 use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
 use super::call::{Call, parsed, show_time, wrong};
-use crate::pki::token::new_token;
+use crate::pki::{NewToken, TokenRequest};
 use crate::records::TokenRecord;
 use crate::store::{Change, MAX_PAGE, Write};
-
-/// A token lives at most so long: it is a secret that people copy about.
-const MAX_TTL_MS: u64 = 90 * 86_400_000;
-/// Hosts that one token can enrol.
-const MAX_USES: u32 = 100_000;
 
 pub(super) async fn create(call: &Call, request: wire::CreateTokenRequest) -> Result<wire::TokenCreated, Status> {
     let mode = parsed("--mode", HostMode::parse(&request.mode))?;
@@ -23,29 +19,12 @@ pub(super) async fn create(call: &Call, request: wire::CreateTokenRequest) -> Re
         let (key, value) = parsed("--label", Labels::parse_pair(pair))?;
         labels.0.insert(key, value);
     }
-    if request.ttl_ms == 0 || request.ttl_ms > MAX_TTL_MS {
-        return Err(wrong("--ttl", "must be more than nothing and at most 90d"));
-    }
-    if request.uses == 0 || request.uses > MAX_USES {
-        return Err(wrong("--uses", format!("must be 1 to {MAX_USES}")));
-    }
-    let (token, id, secret_hash) = new_token().map_err(|error| Status::internal(error.to_string()))?;
-    let record = TokenRecord {
-        id,
-        secret_hash,
-        mode,
-        labels,
-        uses: 0,
-        uses_limit: request.uses,
-        created_at: call.at,
-        created_by: call.actor(),
-        expires_at: call.at.plus(std::time::Duration::from_millis(request.ttl_ms)),
-        revoked_at: None,
-    };
+    let wanted = TokenRequest { mode, labels, lifetime: Duration::from_millis(request.ttl_ms), uses: request.uses };
+    let NewToken { secret, record } = NewToken::make(wanted, call.actor(), call.at).map_err(|error| wrong("token", error))?;
     call.write(Write::new(vec![Change::PutToken(record.clone())])).await?;
     Ok(wire::TokenCreated {
         token: Some(view(&record, call.at)),
-        secret: token.expose().to_owned(),
+        secret: secret.expose().to_owned(),
         authority_fingerprint: call.app.authority.fingerprint().to_string(),
     })
 }

@@ -1,0 +1,77 @@
+//! The controller's parts, put together once and shared by every service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchwave_common::runtime::clock::Clock;
+use tokio::sync::watch;
+
+use crate::access::Directory;
+use crate::conductor::ConductorHandle;
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::pki::Authority;
+use crate::sessions::Sessions;
+use crate::store::{StoreError, StoreHandle, StoreRead};
+
+/// What an operator of the controller may set beside addresses and paths.
+#[derive(Debug, Clone)]
+pub struct AppSettings {
+    /// Time between two heartbeats of an agent.
+    pub heartbeat: Duration,
+    /// After a start, hosts that are not there are unknown, not offline, for this long.
+    pub grace: Duration,
+    /// Life of a host's certificate; renewed at two thirds.
+    pub host_certificate_life: Duration,
+}
+
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(30), grace: Duration::from_secs(90), host_certificate_life: crate::pki::HOST_LIFETIME }
+    }
+}
+
+/// Every part.
+pub struct App {
+    /// What is on disk.
+    pub store: StoreHandle,
+    /// Hosts as they are now.
+    pub fleet: Arc<Fleet>,
+    /// Open streams.
+    pub sessions: Arc<Sessions>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Makes certificates.
+    pub authority: Arc<Authority>,
+    /// The authority's files, for backups.
+    pub pki_files: crate::pki::PkiFiles,
+    /// Who is who.
+    pub directory: Arc<Directory>,
+    /// Carries rollouts out.
+    pub conductor: ConductorHandle,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Spans.
+    pub settings: AppSettings,
+}
+
+impl App {
+    /// Reads from the store on a thread that may block.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn StoreRead) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.store.read(read).await
+    }
+
+    /// Changes whenever something was written, so that whoever follows the events need not poll.
+    #[must_use]
+    pub fn events_changed(&self) -> watch::Receiver<u64> {
+        self.store.revisions()
+    }
+
+    /// Everything needed to stand up the controller elsewhere, the authority's key included.
+    pub fn backup(&self, writer: &mut dyn std::io::Write) -> anyhow::Result<()> {
+        crate::setup::write_backup(self.store.store().as_ref(), &self.pki_files, writer)
+    }
+}

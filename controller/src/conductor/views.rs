@@ -1,0 +1,61 @@
+//! Looks into the conductor, for operators' views.
+
+use patchwave_common::domain::{HostId, RolloutId, Timestamp};
+
+use super::{ActError, Conductor, story};
+use crate::rollout::lint::{Lint, lint};
+use crate::rollout::{Explanation, Rollout, WaveProgress};
+
+impl Conductor {
+    /// Takes a rollout that has ended long ago into memory.
+    pub(super) async fn ensure_loaded(&mut self, id: &RolloutId) -> Result<(), ActError> {
+        match self.rollout(id).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(ActError::NoSuchRollout(id.clone())),
+            Err(error) => Err(ActError::Store(error.to_string())),
+        }
+    }
+
+    /// Looks at a loaded rollout.
+    pub fn view<T>(&self, id: &RolloutId, look: impl FnOnce(&Rollout, &Self) -> T) -> Option<T> {
+        self.rollouts.get(id).map(|rollout| look(rollout, self))
+    }
+
+    /// The state of every rollout in memory, by name.
+    #[must_use]
+    pub fn states(&self) -> Vec<String> {
+        self.rollouts.values().map(|rollout| rollout.state().to_string()).collect()
+    }
+
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Every wave in numbers.
+    #[must_use]
+    pub fn progress_of_rollout(&self, rollout: &Rollout) -> Vec<WaveProgress> {
+        let now = self.now();
+        rollout.progress(now, &self.world(&rollout.plan().header().rollout, now))
+    }
+
+    /// What happens with one host, when, or why not.
+    #[must_use]
+    pub fn explain(&self, rollout: &Rollout, host: &HostId) -> Explanation {
+        let now = self.now();
+        rollout.explain(host, now, &self.world(&rollout.plan().header().rollout, now))
+    }
+
+    /// A host as people know it.
+    #[must_use]
+    pub fn host_name(&self, host: &HostId) -> String {
+        story::host_name(&self.fleet, host)
+    }
+
+    /// What is doubtful about a rollout's plan, by the fleet as it is now.
+    #[must_use]
+    pub fn lint_rollout(&self, rollout: &Rollout) -> Vec<Lint> {
+        self.with_fleet(self.now(), Some(&rollout.plan().header().rollout), |view| lint(rollout.plan(), view))
+    }
+}

@@ -1,0 +1,118 @@
+//! Prometheus metrics, derived in the shell from what was recorded; the pure engine never knows of them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use patchwave_common::domain::HostId;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::rollout::{Event, Progress};
+
+/// One label, `state`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: String,
+}
+
+/// Every metric of the controller.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    hosts: Family<ByState, Gauge>,
+    rollouts: Family<ByState, Gauge>,
+    outcomes: Family<ByState, Counter>,
+    streams: Gauge,
+    directives: Counter,
+    latency: Histogram,
+    /// When each host was last sent a directive that it has not acknowledged; at most one entry a host.
+    sent: Mutex<HashMap<HostId, Instant>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("patchwave");
+        let (hosts, rollouts, outcomes) = (Family::default(), Family::default(), Family::default());
+        let (streams, directives) = (Gauge::default(), Counter::default());
+        // From a millisecond on loopback to a minute over a bad link.
+        let latency = Histogram::new(exponential_buckets(0.001, 2.0, 17));
+        registry.register("hosts", "Hosts by state and presence", hosts.clone());
+        registry.register("rollouts", "Rollouts by state", rollouts.clone());
+        registry.register("host_outcomes", "What hosts reported of their directives", outcomes.clone());
+        registry.register("agent_streams", "Open agent streams", streams.clone());
+        registry.register("directives_sent", "Directives sent, repetitions included", directives.clone());
+        registry.register_with_unit(
+            "directive_latency",
+            "From a directive's sending to its acknowledgement by the agent",
+            Unit::Seconds,
+            latency.clone(),
+        );
+        Self { registry, hosts, rollouts, outcomes, streams, directives, latency, sent: Mutex::default() }
+    }
+}
+
+impl Metrics {
+    /// An agent's stream opened.
+    pub fn connected(&self) {
+        self.streams.inc();
+    }
+
+    /// An agent's stream closed.
+    pub fn disconnected(&self) {
+        self.streams.dec();
+    }
+
+    /// A directive goes out.
+    pub fn directive_sent(&self, host: &HostId) {
+        self.directives.inc();
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(host.clone()).or_insert_with(Instant::now);
+    }
+
+    /// The host has the directive.
+    pub fn directive_accepted(&self, host: &HostId) {
+        if let Some(sent) = self.sent.lock().unwrap_or_else(PoisonError::into_inner).remove(host) {
+            self.latency.observe(sent.elapsed().as_secs_f64());
+        }
+    }
+
+    /// An event was recorded.
+    pub fn event(&self, event: &Event) {
+        let outcome = match event {
+            Event::HostProgress { progress, .. } => match progress {
+                Progress::Healthy => "healthy",
+                Progress::Refused { .. } => "refused",
+                Progress::Harmed { .. } => "harmed",
+                Progress::TakenBack => "taken-back",
+                Progress::NeedsAttention { .. } => "needs-attention",
+                _ => return,
+            },
+            Event::HostNotStaged { .. } => "not-staged",
+            Event::HostSilent { .. } => "silent",
+            _ => return,
+        };
+        self.outcomes.get_or_create(&ByState { state: outcome.to_owned() }).inc();
+    }
+
+    /// The text that Prometheus scrapes; hosts and rollouts are counted now, by the caller.
+    pub fn render(
+        &self,
+        hosts: impl Iterator<Item = String>,
+        rollouts: impl Iterator<Item = String>,
+    ) -> Result<String, std::fmt::Error> {
+        for (family, states) in [(&self.hosts, hosts.collect::<Vec<_>>()), (&self.rollouts, rollouts.collect())] {
+            family.clear();
+            for state in states {
+                family.get_or_create(&ByState { state }).inc();
+            }
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
