@@ -14,7 +14,7 @@ impl Conductor {
         self.reload_rules().await;
         self.reload_claims().await?;
         let heads = self.store.read(|store| pages(|after| store.rollouts(after, MAX_PAGE), |head: &RolloutHead| head.id.clone())).await?;
-        for head in heads.iter().filter(|head| !crate::rollout::is_ended(&head.state)) {
+        for head in heads.iter().filter(|head| !super::is_ended_name(&head.state)) {
             if let Some(rollout) = self.load_rollout(&head.id).await? {
                 self.rollouts.insert(head.id.clone(), rollout);
             }

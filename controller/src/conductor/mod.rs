@@ -33,7 +33,7 @@ pub use planning::{PlanAsk, PlanAskKind, PlanRefused, Planned};
 
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::rollout::{Halt, Rollout};
+use crate::rollout::{Halt, Rollout, RolloutState};
 use crate::sessions::Sessions;
 use crate::store::{GenerationBlock, StoreError, StoreHandle};
 use batch::Batch;
@@ -73,6 +73,18 @@ impl Shared {
     fn quarantine(&self) -> BTreeSet<QuarantineKey> {
         self.quarantine.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Whether nothing more will be released under a rollout in this state.
+#[must_use]
+pub fn is_ended(state: RolloutState) -> bool {
+    matches!(state, RolloutState::Stopped | RolloutState::Aborted | RolloutState::Completed | RolloutState::NeedsAttention)
+}
+
+/// The same of a state's name, as views and summaries have it.
+#[must_use]
+pub fn is_ended_name(state: &str) -> bool {
+    RolloutState::parse(state).is_ok_and(is_ended)
 }
 
 /// The task's state.

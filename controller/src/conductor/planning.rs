@@ -179,7 +179,7 @@ impl Conductor {
         let members: Vec<(&RolloutId, BTreeSet<HostId>)> = self
             .rollouts
             .iter()
-            .filter(|(id, rollout)| !rollout.state().is_ended() && Some(*id) != except)
+            .filter(|(id, rollout)| !super::is_ended(rollout.state()) && Some(*id) != except)
             .map(|(id, rollout)| (id, rollout.plan().indexes().filter_map(|index| rollout.plan().host(index).cloned()).collect()))
             .collect();
         let active: Vec<ActiveRollout<'_>> = members.iter().map(|(id, hosts)| ActiveRollout { id, hosts }).collect();

@@ -58,8 +58,8 @@ pub fn init(request: &InitRequest, now: Timestamp) -> anyhow::Result<Initialised
     refuse_existing(&request.state_dir)?;
     atomic_file::private_directory(&request.state_dir)?;
     let (authority, server) = PkiFiles::new(&pki_dir(&request.state_dir)).init(&trust_domain, &names, now)?;
-    let key = KeyRequest::generate()?;
-    let operator = authority.issue_operator(key.request_der(), &request.operator, OPERATOR_LIFETIME, now)?;
+    let key = KeyRequest::new()?;
+    let operator = authority.issue_operator(&key.request_der, &request.operator, OPERATOR_LIFETIME, now)?;
     let store = store::open(&request.store, &store_path(&request.state_dir, &request.store))?;
     store.write(Write::new(vec![
         Change::PutCertificate(server.record),
@@ -91,7 +91,7 @@ pub fn init(request: &InitRequest, now: Timestamp) -> anyhow::Result<Initialised
         url: format!("https://{host}:{}", request.listen.port()),
         authority_pem: authority.certificate_pem().to_owned(),
         operator_chain_pem: operator.chain_pem,
-        operator_key_pem: key.key_pem().to_owned(),
+        operator_key_pem: key.key_pem,
     })
 }
 

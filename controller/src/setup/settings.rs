@@ -51,7 +51,7 @@ struct Inputs {
 impl ControllerSettings {
     /// Reads a settings file and its fragments. A relative `state_dir`, or none, is the file's own folder.
     pub fn load(file: &Path) -> Result<Self, SettingsError> {
-        let loaded = config::load::<Inputs>(file)?;
+        let loaded = config::load::<Inputs>(file, true)?;
         let invalid = |key: &str, reason: String| loaded.invalid(key, reason);
         let inputs = &loaded.inputs;
         let span = |key: &str, value: &Option<String>, default: Duration, least: Duration, most: Duration| match value {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Change, Guard, Result, Store, StoreError, StoreRead, Write};
 
@@ -32,15 +32,17 @@ struct Submission {
 pub struct StoreHandle {
     store: Arc<dyn Store>,
     queue: mpsc::Sender<Message>,
+    revisions: watch::Receiver<u64>,
 }
 
 impl StoreHandle {
     /// Starts the writer thread of a store. Every write of the process goes through handles of one start, or the groups compete.
     pub fn start(store: Arc<dyn Store>) -> std::io::Result<Self> {
         let (queue, receiver) = mpsc::channel(QUEUE_WRITES);
+        let (committed, revisions) = watch::channel(store.revision().unwrap_or_default());
         let writer = Arc::clone(&store);
-        std::thread::Builder::new().name("store-writer".into()).spawn(move || run(writer.as_ref(), receiver))?;
-        Ok(Self { store, queue })
+        std::thread::Builder::new().name("store-writer".into()).spawn(move || run(writer.as_ref(), receiver, &committed))?;
+        Ok(Self { store, queue, revisions })
     }
 
     /// Writes, and gives the store revision once it is on disk. Waits for a place while the queue is full. A caller that gives up waiting
@@ -68,6 +70,12 @@ impl StoreHandle {
         &self.store
     }
 
+    /// The newest store revision that this process made; changes with every group, so that a reader of new records need not poll.
+    #[must_use]
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revisions.clone()
+    }
+
     /// Carries out what waits and takes no more. Returns when the last of it is answered.
     pub async fn close(&self) {
         let (closed, wait) = oneshot::channel();
@@ -79,7 +87,7 @@ impl StoreHandle {
 }
 
 /// Carries out writes in groups until the queue is closed and empty.
-fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>) {
+fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>, committed: &watch::Sender<u64>) {
     let mut closers = Vec::new();
     while let Some(first) = queue.blocking_recv() {
         let mut group = Vec::new();
@@ -100,19 +108,22 @@ fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>) {
             let full = changes >= GROUP_CHANGES || Instant::now() >= gather_until;
             next = if full { None } else { queue.try_recv().ok() };
         }
-        commit(store, group);
+        commit(store, group, committed);
     }
     for closed in closers {
         let _nobody_waits = closed.send(());
     }
 }
 
-fn commit(store: &dyn Store, group: Vec<Submission>) {
+fn commit(store: &dyn Store, group: Vec<Submission>, committed: &watch::Sender<u64>) {
     if group.is_empty() {
         return;
     }
     let (writes, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|submission| (submission.write, submission.answer)).unzip();
     for (answer, result) in answers.into_iter().zip(store.write_many(writes)) {
+        if let Ok(revision) = &result {
+            committed.send_replace(*revision);
+        }
         let _caller_gave_up = answer.send(result);
     }
 }

@@ -80,7 +80,7 @@ pub fn store_status(error: &StoreError) -> Status {
             Status::aborted(format!("somebody else changed this at the same moment: {error} (hint: look again and repeat)"))
         }
         StoreError::Missing { .. } => Status::not_found(error.to_string()),
-        StoreError::Busy | StoreError::Closed => Status::unavailable(error.to_string()),
+        StoreError::Closed => Status::unavailable(error.to_string()),
         StoreError::Full { .. } => Status::resource_exhausted(error.to_string()),
         _ => Status::internal(error.to_string()),
     }

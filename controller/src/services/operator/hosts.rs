@@ -109,7 +109,8 @@ pub(super) async fn retire(call: &Call, request: wire::RetireHostRequest) -> Res
     if !matches!(host.record.state, HostState::Retired { .. }) {
         end(call, &host, HostState::Retired { at: call.at, by: call.actor() }, "host-retired", &request.reason).await?;
     }
-    Ok(view(call, &find(call, host.record.id.as_str())?))
+    let host = find(call, host.record.id.as_str())?;
+    Ok(view(call, &host))
 }
 
 pub(super) async fn replace(call: &Call, request: wire::ReplaceHostRequest) -> Result<wire::Host, Status> {
@@ -137,7 +138,8 @@ pub(super) async fn replace(call: &Call, request: wire::ReplaceHostRequest) -> R
         record.labels = old.record.labels.clone();
         record.replaces = Some(old.record.id.clone());
     });
-    Ok(view(call, &find(call, new_id.as_str())?))
+    let new = find(call, new_id.as_str())?;
+    Ok(view(call, &new))
 }
 
 async fn current_revision(call: &Call, id: &patchwave_common::domain::HostId) -> Result<u64, Status> {

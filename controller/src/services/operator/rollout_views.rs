@@ -25,7 +25,7 @@ pub(super) fn lint(lint: &Lint) -> wire::Lint {
 
 pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Rollout {
     let (summary, header) = (rollout.summary(), rollout.plan().header());
-    let waiting = if summary.reason.is_empty() && !summary.state.is_ended() { waiting_for(rollout, conductor) } else { summary.reason };
+    let waiting = if summary.reason.is_empty() && !crate::conductor::is_ended(summary.state) { waiting_for(rollout, conductor) } else { summary.reason };
     wire::Rollout {
         id: header.rollout.to_string(),
         policy: header.policy.name.to_string(),

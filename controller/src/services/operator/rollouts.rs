@@ -148,7 +148,7 @@ pub(super) async fn watch(call: &Call, request: wire::RolloutRequest) -> Result<
         let mut next = Some(first);
         loop {
             let Some(view) = next.take() else { return };
-            let ended = view.rollout.as_ref().is_none_or(|rollout| crate::rollout::is_ended(&rollout.state));
+            let ended = view.rollout.as_ref().is_none_or(|rollout| crate::conductor::is_ended_name(&rollout.state));
             if sender.send(Ok(view)).await.is_err() || ended {
                 return;
             }
