@@ -100,11 +100,7 @@ impl Metrics {
     }
 
     /// The text that Prometheus scrapes; hosts and rollouts are counted now, by the caller.
-    pub fn render(
-        &self,
-        hosts: impl Iterator<Item = String>,
-        rollouts: impl Iterator<Item = String>,
-    ) -> Result<String, std::fmt::Error> {
+    pub fn render(&self, hosts: impl Iterator<Item = String>, rollouts: impl Iterator<Item = String>) -> Result<String, std::fmt::Error> {
         for (family, states) in [(&self.hosts, hosts.collect::<Vec<_>>()), (&self.rollouts, rollouts.collect())] {
             family.clear();
             for state in states {

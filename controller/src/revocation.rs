@@ -27,7 +27,9 @@ pub(crate) fn guard(app: Arc<App>) -> tokio::task::JoinHandle<()> {
                         }
                         HostState::Active => None,
                         HostState::Cloned { detail, .. } => Some((StopCause::Cloned, detail.clone())),
-                        HostState::Retired { .. } | HostState::Replaced { .. } => Some((StopCause::Retired, "the host was retired".to_owned())),
+                        HostState::Retired { .. } | HostState::Replaced { .. } => {
+                            Some((StopCause::Retired, "the host was retired".to_owned()))
+                        }
                     },
                 };
                 if let Some((cause, detail)) = stop {

@@ -80,7 +80,9 @@ pub enum Refusal {
     #[error("host {0} was retired (hint: to bring this machine back, enrol it again with a new token)")]
     Retired(HostId),
     /// Two running agents used its key.
-    #[error("host {0} is stopped as a clone: two running agents used its key (hint: retire it, run `patchwave-agent seal` on both machines and enrol each anew)")]
+    #[error(
+        "host {0} is stopped as a clone: two running agents used its key (hint: retire it, run `patchwave-agent seal` on both machines and enrol each anew)"
+    )]
     Cloned(HostId),
     /// The certificate names somebody whom the controller does not know, e.g. after an older backup was restored.
     #[error("{0} is not known here (hint: a host enrols again with a new token; an operator asks an admin for a new certificate)")]

@@ -72,8 +72,7 @@ impl Directory {
     /// Who shows this certificate, now.
     pub fn caller(&self, certificate: Option<&PeerCertificate>, now: Timestamp) -> Result<Caller, Refusal> {
         let Some(certificate) = certificate else { return Ok(Caller::Anonymous) };
-        let revoked = Serial::from_bytes(&certificate.serial)
-            .map_or(true, |serial| self.is_revoked(&serial));
+        let revoked = Serial::from_bytes(&certificate.serial).map_or(true, |serial| self.is_revoked(&serial));
         let expired = certificate.expired_at(now);
         match &certificate.identity {
             PeerIdentity::Controller => Err(Refusal::NotACaller),

@@ -79,11 +79,19 @@ impl AccessLayer {
         }
         tracing::warn!(method = path, caller = ?caller, "call refused");
         Err(match caller.kind() {
-            CallerKind::Anonymous => Status::unauthenticated("this call needs a certificate (hint: a host enrols first; an operator uses a context: `patchwave context list`)"),
-            CallerKind::ExpiredHost => Status::unauthenticated("this certificate has expired and may only renew (hint: the agent renews by itself; `patchwave-agent status`)"),
-            CallerKind::ReportOnlyHost | CallerKind::ManagedHost => Status::permission_denied("a host's certificate may not make this call"),
+            CallerKind::Anonymous => Status::unauthenticated(
+                "this call needs a certificate (hint: a host enrols first; an operator uses a context: `patchwave context list`)",
+            ),
+            CallerKind::ExpiredHost => Status::unauthenticated(
+                "this certificate has expired and may only renew (hint: the agent renews by itself; `patchwave-agent status`)",
+            ),
+            CallerKind::ReportOnlyHost | CallerKind::ManagedHost => {
+                Status::permission_denied("a host's certificate may not make this call")
+            }
             CallerKind::Viewer | CallerKind::Operator | CallerKind::Approver | CallerKind::Admin => match rule.least_role() {
-                Some(role) => Status::permission_denied(format!("this call needs the role {role} or more (hint: ask an admin; `patchwave operator list` shows roles)")),
+                Some(role) => Status::permission_denied(format!(
+                    "this call needs the role {role} or more (hint: ask an admin; `patchwave operator list` shows roles)"
+                )),
                 None => Status::permission_denied("this call is not for operators"),
             },
         })

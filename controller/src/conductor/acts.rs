@@ -69,9 +69,7 @@ impl Conductor {
                 }
                 Event::Started { by: Actor::Operator(by) }
             }
-            Act::Pause(by, reason) => {
-                Event::Paused { by: Actor::Operator(by), reason: PauseReason::Operator, detail: reason }
-            }
+            Act::Pause(by, reason) => Event::Paused { by: Actor::Operator(by), reason: PauseReason::Operator, detail: reason },
             Act::Resume(by, _) => Event::Resumed { by: Actor::Operator(by) },
             Act::Abort(by, reason) => Event::Aborted { by: Actor::Operator(by), reason },
             Act::ReportHarm(by, host, reason) => {

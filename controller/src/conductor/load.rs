@@ -31,7 +31,8 @@ impl Conductor {
 
     /// Who orders whom.
     pub(super) async fn reload_claims(&mut self) -> Result<()> {
-        let claims = self.store.read(|store| pages(|after| store.claims(after, MAX_PAGE), |claim: &ClaimRecord| claim.host.clone())).await?;
+        let claims =
+            self.store.read(|store| pages(|after| store.claims(after, MAX_PAGE), |claim: &ClaimRecord| claim.host.clone())).await?;
         self.claims = claims.into_iter().map(|claim| (claim.host, (claim.rollout, claim.generation))).collect();
         self.publish_claims();
         Ok(())

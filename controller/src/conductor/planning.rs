@@ -130,13 +130,17 @@ impl Conductor {
         if let PlanAskKind::Reverse(_) = kind {
             let hosts = rollout.reversible();
             if hosts.is_empty() {
-                return Err(PlanRefused::Nothing(format!("rollout {of} changed nothing that still stands, so there is nothing to take back")));
+                return Err(PlanRefused::Nothing(format!(
+                    "rollout {of} changed nothing that still stands, so there is nothing to take back"
+                )));
             }
             return Ok((RequestKind::Reverse { of: of.clone(), hosts }, None));
         }
         let only = rollout.replannable();
         if only.is_empty() {
-            return Err(PlanRefused::Nothing(format!("rollout {of} has no host that a successor should take (hint: `patchwave rollout show {of}`)")));
+            return Err(PlanRefused::Nothing(format!(
+                "rollout {of} has no host that a successor should take (hint: `patchwave rollout show {of}`)"
+            )));
         }
         Ok((RequestKind::Apply, Some(only)))
     }

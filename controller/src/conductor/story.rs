@@ -32,7 +32,9 @@ pub(super) fn lines(id: &RolloutId, rollout: &Rollout, recorded: &Recorded, flee
         Event::Stopped { .. } => Some(("rollout-stopped", None, format!("rollout {id} stopped: its failure limit was reached"))),
         Event::Completed { outcome } => Some(("rollout-ended", None, format!("rollout {id} ended: {outcome}"))),
         Event::HostSilent { hosts, .. } => Some(("host-silent", None, format!("silent after applying: {}", teller.names(hosts)))),
-        Event::HostOffline { hosts, cause } => Some(("host-away", None, format!("not reached before applying ({cause}): {}", teller.names(hosts)))),
+        Event::HostOffline { hosts, cause } => {
+            Some(("host-away", None, format!("not reached before applying ({cause}): {}", teller.names(hosts))))
+        }
         Event::TakeBackOrdered { hosts } => Some(("take-back-ordered", None, format!("ordered to take back: {}", teller.ordered(hosts)))),
         Event::HostProgress { host, progress, .. } => teller.progress(*host, progress),
         Event::OperatorReportedHarm { host, by, reason } => {

@@ -41,7 +41,10 @@ impl Server {
     pub async fn start_with_clock(settings: ControllerSettings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let path = store_path(&settings.state_dir, &settings.store);
         if !path.exists() {
-            anyhow::bail!("there is no store at {} (hint: `patchwave init` makes one, `patchwave restore` brings back a backup)", path.display());
+            anyhow::bail!(
+                "there is no store at {} (hint: `patchwave init` makes one, `patchwave restore` brings back a backup)",
+                path.display()
+            );
         }
         let kind = settings.store.clone();
         let opened = tokio::task::spawn_blocking(move || store::open(&kind, &path)).await.context("opening the store")??;
@@ -91,9 +94,9 @@ impl Server {
     async fn listen(app: Arc<App>, settings: &ControllerSettings, certificate: Arc<ServerCertificate>) -> anyhow::Result<Self> {
         let clock = app.clock.clone();
         let tls = server_config(app.authority.certificate(), app.authority.trust_domain().clone(), certificate.slot(), clock.clone())?;
-        let listener = TcpListener::bind(settings.listen)
-            .await
-            .with_context(|| format!("cannot listen on {} (hint: is another controller running? see `listen` in controller.toml)", settings.listen))?;
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            format!("cannot listen on {} (hint: is another controller running? see `listen` in controller.toml)", settings.listen)
+        })?;
         let address = listener.local_addr()?;
         let incoming = accept(listener, tls, clock.clone(), AcceptLimits::for_this_process());
         let routes = tonic::service::Routes::new(enrolment::service(app.clone()))

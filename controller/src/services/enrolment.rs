@@ -56,10 +56,12 @@ impl EnrolmentService for Enrolment {
                 detail: String::new(),
             }),
         ];
-        self.app.store.write(Write::new(changes).when(Guard::TokenUsable { token: token.id.clone() })).await.map_err(|error| match error {
-            StoreError::Guard { .. } => used_up(&token),
-            error => super::operator::store_status(&error),
-        })?;
+        self.app.store.write(Write::new(changes).when(Guard::TokenUsable { token: token.id.clone() })).await.map_err(
+            |error| match error {
+                StoreError::Guard { .. } => used_up(&token),
+                error => super::operator::store_status(&error),
+            },
+        )?;
         tracing::info!(host = %id, token = %token.id, mode = record.mode.as_str(), "host enrolled");
         self.app.fleet.put_record(record.clone());
         Ok(Response::new(wire::EnrollResponse {

@@ -152,10 +152,12 @@ impl Stream {
         self.app.fleet.set_facts(&self.host, facts);
         self.note_clock(offset).await?;
         self.app.fleet.set_online(&self.host, true, at);
-        self.send(&ToAgent::Welcome { clock: at, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode }).await?;
+        self.send(&ToAgent::Welcome { clock: at, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode })
+            .await?;
         let known = self.app.fleet.get(&self.host);
         let inventory = known.as_ref().and_then(|host| host.inventory.as_ref()).and(known.as_ref().and_then(|host| host.record.inventory));
-        let candidates = known.as_ref().and_then(|host| host.candidates.as_ref()).and(known.as_ref().and_then(|host| host.record.candidates));
+        let candidates =
+            known.as_ref().and_then(|host| host.candidates.as_ref()).and(known.as_ref().and_then(|host| host.record.candidates));
         self.send(&ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() }).await?;
         self.send(&ToAgent::CandidatesAnswer { digest: candidates, need_full: candidates.is_none() }).await?;
         self.send(&ToAgent::Quarantine(self.app.conductor.quarantine().into_iter().collect())).await?;

@@ -73,7 +73,13 @@ impl ControllerSettings {
             app: AppSettings {
                 heartbeat: span("heartbeat", &inputs.heartbeat, app.heartbeat, second, hour)?,
                 grace: span("grace", &inputs.grace, app.grace, Duration::ZERO, hour)?,
-                host_certificate_life: span("host_certificate_life", &inputs.host_certificate_life, app.host_certificate_life, second, day * 365)?,
+                host_certificate_life: span(
+                    "host_certificate_life",
+                    &inputs.host_certificate_life,
+                    app.host_certificate_life,
+                    second,
+                    day * 365,
+                )?,
             },
             conductor: ConductorSettings { lease: span("lease", &inputs.lease, conductor.lease, second, hour)? },
         };

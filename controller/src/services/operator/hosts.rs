@@ -119,12 +119,19 @@ pub(super) async fn replace(call: &Call, request: wire::ReplaceHostRequest) -> R
         return Err(wrong("NEW", "a host cannot replace itself"));
     }
     if !new.is_active() {
-        return Err(Status::failed_precondition(format!("host {} is {} (hint: enrol the new host first)", new.record.id, new.record.state.as_str())));
+        return Err(Status::failed_precondition(format!(
+            "host {} is {} (hint: enrol the new host first)",
+            new.record.id,
+            new.record.state.as_str()
+        )));
     }
     if old.record.mode != new.record.mode {
         return Err(Status::failed_precondition(format!(
             "host {} is {} and host {} is {}; what a host agreed to does not pass to another (hint: enrol the new host with a token of that mode)",
-            old.record.id, old.record.mode.as_str(), new.record.id, new.record.mode.as_str()
+            old.record.id,
+            old.record.mode.as_str(),
+            new.record.id,
+            new.record.mode.as_str()
         )));
     }
     let new_id = new.record.id.clone();
@@ -132,7 +139,8 @@ pub(super) async fn replace(call: &Call, request: wire::ReplaceHostRequest) -> R
         Change::UpdateHost { host: new_id.clone(), update: HostUpdate::Labels(old.record.labels.clone()) },
         Change::UpdateHost { host: new_id.clone(), update: HostUpdate::Replaces(old.record.id.clone()) },
     ];
-    call.write(Write::new(changes).when(Guard::HostRevision { host: new_id.clone(), expected: current_revision(call, &new_id).await? })).await?;
+    call.write(Write::new(changes).when(Guard::HostRevision { host: new_id.clone(), expected: current_revision(call, &new_id).await? }))
+        .await?;
     end(call, &old, HostState::Replaced { with: new_id.clone(), at: call.at, by: call.actor() }, "host-replaced", "").await?;
     call.app.fleet.update_record(&new_id, |record| {
         record.labels = old.record.labels.clone();
@@ -156,10 +164,7 @@ async fn end(call: &Call, host: &FleetHost, state: HostState, kind: &str, reason
     };
     let changes = vec![
         Change::UpdateHost { host: id.clone(), update: HostUpdate::State(state.clone()) },
-        Change::RevokeCertificate {
-            serial: host.record.certificate.clone(),
-            revocation: Revocation { at: call.at, reason: text.clone() },
-        },
+        Change::RevokeCertificate { serial: host.record.certificate.clone(), revocation: Revocation { at: call.at, reason: text.clone() } },
         Change::AppendEvent(FleetEvent { at: call.at, kind: kind.to_owned(), host: Some(id.clone()), rollout: None, text: text.clone() }),
     ];
     call.write(Write::new(changes)).await?;

@@ -12,9 +12,9 @@ pub(super) async fn list(call: &Call, request: wire::ListPackagesRequest) -> Res
     let selector = parsed("selector", Selector::parse(&request.selector))?;
     let hosts = call.app.fleet.all();
     let uses = package_uses(hosts.iter().filter(|host| host.is_active() && host.matches(&selector)));
-    let rows = uses.into_iter().filter(|((id, _), _)| {
-        request.name_pattern.is_empty() || glob_match::glob_match(&request.name_pattern, id.name.as_str())
-    });
+    let rows = uses
+        .into_iter()
+        .filter(|((id, _), _)| request.name_pattern.is_empty() || glob_match::glob_match(&request.name_pattern, id.name.as_str()));
     let rows = rows.map(|((id, version), package)| wire::PackageRow {
         name: id.name.to_string(),
         architecture: id.architecture.to_string(),

@@ -17,8 +17,7 @@ pub(super) async fn apply(call: &Call, request: wire::ApplyPolicyRequest) -> Res
     if let Some(record) = existing.filter(|record| record.toml == request.toml) {
         return Ok(view(&record));
     }
-    let mut record =
-        PolicyRecord { name: policy.name.clone(), revision: 0, toml: request.toml, by: call.actor(), at: call.at };
+    let mut record = PolicyRecord { name: policy.name.clone(), revision: 0, toml: request.toml, by: call.actor(), at: call.at };
     let text = format!("policy {} revision {} applied by {}", policy.name, revision + 1, call.actor());
     let changes = vec![
         Change::PutPolicy(record.clone()),
@@ -55,8 +54,9 @@ pub(super) async fn load(call: &Call, name: &str) -> Result<(PolicyRecord, Polic
     let name = parsed("--policy", PolicyName::parse(name))?;
     let wanted = name.clone();
     let record = call.read(move |store| store.policy(&wanted)).await?;
-    let record = record
-        .ok_or_else(|| Status::not_found(format!("there is no policy {name} (hint: `patchwave policy list`, `patchwave policy apply -f FILE`)")))?;
+    let record = record.ok_or_else(|| {
+        Status::not_found(format!("there is no policy {name} (hint: `patchwave policy list`, `patchwave policy apply -f FILE`)"))
+    })?;
     let policy = parse_policy(&record.toml).map_err(|error| wrong("policy", error))?;
     Ok((record, policy))
 }

@@ -15,17 +15,16 @@ use crate::rollout::{Rollout, WaveIndex};
 const EXAMPLES: usize = 5;
 
 pub(super) fn lint(lint: &Lint) -> wire::Lint {
-    wire::Lint {
-        severity: lint.severity.to_string(),
-        code: lint.code.to_string(),
-        message: lint.message.clone(),
-        hint: lint.hint.clone(),
-    }
+    wire::Lint { severity: lint.severity.to_string(), code: lint.code.to_string(), message: lint.message.clone(), hint: lint.hint.clone() }
 }
 
 pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Rollout {
     let (summary, header) = (rollout.summary(), rollout.plan().header());
-    let waiting = if summary.reason.is_empty() && !crate::conductor::is_ended(summary.state) { waiting_for(rollout, conductor) } else { summary.reason };
+    let waiting = if summary.reason.is_empty() && !crate::conductor::is_ended(summary.state) {
+        waiting_for(rollout, conductor)
+    } else {
+        summary.reason
+    };
     wire::Rollout {
         id: header.rollout.to_string(),
         policy: header.policy.name.to_string(),

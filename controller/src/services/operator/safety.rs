@@ -54,13 +54,9 @@ pub(super) async fn show_halt(call: &Call, _: wire::ShowHaltRequest) -> Result<w
     let (record, revision) = call.read(|store| Ok((store.halt()?, store.fleet_revision()?))).await?;
     Ok(match record {
         None => wire::Halt { revision, ..wire::Halt::default() },
-        Some(record) => wire::Halt {
-            halted: record.on,
-            by: record.by.to_string(),
-            at: show_time(Some(record.at)),
-            reason: record.reason,
-            revision,
-        },
+        Some(record) => {
+            wire::Halt { halted: record.on, by: record.by.to_string(), at: show_time(Some(record.at)), reason: record.reason, revision }
+        }
     })
 }
 
