@@ -4,6 +4,7 @@
 //!   themselves as the agent).
 //! * [`hold`] is the local stop that a host's owner sets.
 //! * [`health`] runs the health checks of a policy.
+//! * [`identity`] is who the host is: enrolment, the key and certificate on disk, renewal.
 //! * [`packages`] reaches the package managers.
 //! * [`patching`] applies staged patches and takes them back.
 //! * [`session`] is the one stream to the controller: a core without I/O and a thin task around it.
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod health;
 pub mod hold;
+pub mod identity;
 pub mod packages;
 pub mod patching;
 pub mod session;

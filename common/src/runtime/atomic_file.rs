@@ -143,7 +143,7 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// A name that no other writer has: hidden, so that directory scanners (`conf.d/*.toml`, say) pass over a leftover.
+/// A name that no other writer has: hidden, so that directory scanners (`agent.conf.d/*.toml`, say) pass over a leftover.
 fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     directory_of(path).join(format!(".{name}.{:016x}.tmp", rand::random::<u64>()))
