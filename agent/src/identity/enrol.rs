@@ -37,11 +37,8 @@ pub async fn enrol(store: &IdentityStore, enrolment: Enrolment) -> Result<HostId
     }
     let key = KeyRequest::new()?;
     let channel = connect(&enrolment.url, &ClientTls::enrolling(enrolment.fingerprint)?).await?;
-    let request = EnrollRequest {
-        token: enrolment.token,
-        certificate_request: key.request_der,
-        facts: Some(encode_facts(&enrolment.facts)),
-    };
+    let request =
+        EnrollRequest { token: enrolment.token, certificate_request: key.request_der, facts: Some(encode_facts(&enrolment.facts)) };
     let mut request = tonic::Request::new(request);
     request.set_timeout(ANSWER_TIMEOUT);
     let answer = EnrolmentServiceClient::new(channel).enroll(request).await.map_err(|status| refused(&status))?.into_inner();

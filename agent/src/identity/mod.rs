@@ -193,8 +193,8 @@ impl IdentityStore {
     }
 
     fn save(&self, stored: &Stored) -> Result<(), HostIdentityError> {
-        let text = toml::to_string(stored)
-            .map_err(|error| HostIdentityError::Malformed { path: self.path.clone(), reason: error.to_string() })?;
+        let text =
+            toml::to_string(stored).map_err(|error| HostIdentityError::Malformed { path: self.path.clone(), reason: error.to_string() })?;
         if let Some(directory) = self.path.parent() {
             atomic_file::private_directory(directory)?;
         }

@@ -10,9 +10,7 @@ use patchwave_common::runtime::clock::{Clock as _, ManualClock, SystemClock};
 use patchwave_common::runtime::tls::{AcceptLimits, KeySlot, Peer, TrustDomain, accept, fingerprint, server_config};
 use patchwave_proto::fleet::v1::agent_service_server::{AgentService, AgentServiceServer};
 use patchwave_proto::fleet::v1::enrolment_service_server::{EnrolmentService, EnrolmentServiceServer};
-use patchwave_proto::fleet::v1::{
-    AgentMessage, ControllerMessage, EnrollRequest, EnrollResponse, RenewRequest, RenewResponse,
-};
+use patchwave_proto::fleet::v1::{AgentMessage, ControllerMessage, EnrollRequest, EnrollResponse, RenewRequest, RenewResponse};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,
