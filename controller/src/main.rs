@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The program `patchwave`: the controller and its command line. Everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    patchwave::cli::main()
+}

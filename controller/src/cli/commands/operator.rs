@@ -1,0 +1,104 @@
+//! `patchwave operator`: people and programs that may use this command line.
+
+use clap::Subcommand;
+use patchwave_common::domain::{OperatorName, Timestamp};
+use patchwave_proto::operator::v1::{ListOperatorsRequest, Operator, RevokeOperatorRequest};
+
+use crate::cli::output::{self, Tabular};
+use crate::cli::status::About;
+use crate::cli::table::{Cell, Column};
+use crate::cli::text::{Tone, relative};
+use crate::cli::values::Role;
+use crate::cli::{CliError, Session};
+
+const CREATE_EXAMPLES: &str = "\
+The private key is made here and never leaves this machine unless you carry it: the new context is stored beside your own. Move its
+directory to the operator's machine.
+
+Examples:
+  patchwave operator create ben --role approver
+  patchwave operator create ci --role operator
+  patchwave operator create anna --role admin        again, to replace an expiring certificate";
+const LIST_EXAMPLES: &str = "\
+Examples:
+  patchwave operator list
+  patchwave operator list -o json";
+const REVOKE_EXAMPLES: &str = "\
+Takes effect within five seconds, on open connections too.
+
+Examples:
+  patchwave operator revoke ben";
+
+/// Verbs of `operator`.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Make an operator, with a certificate and a context
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create {
+        /// The name, as it will stand in the certificate and in the audit log
+        #[arg(value_parser = |text: &str| OperatorName::parse(text))]
+        name: OperatorName,
+        /// What the operator may do
+        #[arg(long, value_enum)]
+        role: Role,
+    },
+    /// List operators
+    #[command(after_help = LIST_EXAMPLES)]
+    List,
+    /// Refuse an operator from now on
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke {
+        /// The operator
+        #[arg(value_parser = |text: &str| OperatorName::parse(text))]
+        name: OperatorName,
+    },
+}
+
+pub(super) async fn run(command: OperatorCommand, session: &mut Session<'_>) -> Result<(), CliError> {
+    match command {
+        OperatorCommand::Create { name, role } => create(session, &name, role).await,
+        OperatorCommand::List => {
+            let list = session.ask(About::Operator, async |client| client.list_operators(ListOperatorsRequest {}).await).await?;
+            output::list(session.printer, &list.operators)
+        }
+        OperatorCommand::Revoke { name } => {
+            let request = RevokeOperatorRequest { name: name.into() };
+            let operator = session.ask(About::Operator, async |client| client.revoke_operator(request).await).await?;
+            output::act(session.printer, &operator, |operator| {
+                format!("Operator {} is refused from now on, on open connections within five seconds.", operator.name)
+            })
+        }
+    }
+}
+
+async fn create(_session: &mut Session<'_>, name: &OperatorName, role: Role) -> Result<(), CliError> {
+    Err(CliError::failed(format!("cannot make {name} ({}) yet", role.as_str()), "update this command line"))
+}
+
+impl Tabular for Operator {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("NAME"),
+        Column::new("ROLE"),
+        Column::new("STATE"),
+        Column::new("CERTIFICATE").expendable(1),
+        Column::new("CREATED").expendable(2),
+        Column::new("BY").expendable(3),
+    ];
+    const EMPTY: &'static str = "No operators.";
+
+    fn row(&self, now: Timestamp) -> Vec<Cell> {
+        let expiry = if self.certificate_expires_at.is_empty() {
+            String::new()
+        } else {
+            format!("expires {}", relative(&self.certificate_expires_at, now))
+        };
+        vec![
+            Cell::from(&self.name),
+            Cell::from(&self.role),
+            Cell::state(if self.revoked { "revoked" } else { "active" }),
+            Cell::from(expiry),
+            Cell::toned(relative(&self.created_at, now), Tone::Dim),
+            Cell::from(&self.created_by),
+        ]
+    }
+}
