@@ -88,11 +88,14 @@ impl CliError {
     }
 }
 
-/// Takes the house form of an error apart: `what is wrong; hint: the way out`.
+/// Takes the house form of an error apart: `what is wrong; hint: the way out`, or `what is wrong (hint: the way out)`.
 #[must_use]
 pub fn split_hint(text: &str) -> Option<(&str, &str)> {
-    let (message, hint) = text.rsplit_once("hint: ")?;
-    Some((message.trim_end().trim_end_matches(';'), hint.trim()))
+    let (message, hint) = text.split_once("hint: ")?;
+    match message.trim_end().strip_suffix('(') {
+        Some(message) => Some((message.trim_end(), hint.trim().strip_suffix(')').unwrap_or(hint))),
+        None => Some((message.trim_end().trim_end_matches([';', ',']), hint.trim())),
+    }
 }
 
 impl fmt::Display for CliError {
@@ -128,6 +131,8 @@ mod tests {
             CliError::from_hinted(Exit::Failed, "no such host; hint: see `patchwave host list`", "unused"),
             CliError::failed("no such host", "see `patchwave host list`")
         );
+        assert_eq!(split_hint("no policy p (hint: `policy list` (all))"), Some(("no policy p", "`policy list` (all)")));
+        assert_eq!(split_hint("nothing to see"), None);
         assert_eq!(CliError::from_hinted(Exit::WrongUse, "no", "try this"), CliError::wrong_use("no", "try this"));
     }
 

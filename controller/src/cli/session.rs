@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
         if let Some(connected) = &self.connected {
             return Ok(connected.clone());
         }
-        let (channel, target) = connect::open(&self.global, self.printer.now()).await?;
+        let (channel, target) = connect::open(&self.global, self.printer).await?;
         Ok(self.connected.insert((client_over(channel), target)).clone())
     }
 

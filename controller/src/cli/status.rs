@@ -3,9 +3,10 @@
 use std::error::Error as _;
 
 use patchwave_common::domain::clean_text;
+use patchwave_common::runtime::tls::{connect_error_in, refusal_hint};
 use tonic::{Code, Status};
 
-use super::connect::Target;
+use super::connect::{CHECK_RUNNING, Target, recreate};
 use super::error::{CliError, Exit, split_hint};
 
 /// Metadata key in which the controller names the least role that a refused call needs.
@@ -57,7 +58,8 @@ pub fn explain(status: &Status, target: &Target, about: About) -> CliError {
     let (said, own_hint) = split_hint(&text).map_or((text.as_str(), None), |(said, hint)| (said, Some(hint)));
     let said = if said.is_empty() { "the controller gives no reason" } else { said };
     let controller = &target.controller;
-    if status.code() == Code::Unavailable {
+    // A connection that breaks under a call shows as `Unknown` or `Cancelled` too.
+    if status.code() == Code::Unavailable || status.source().is_some() {
         return unavailable(status, said, own_hint, controller);
     }
     let (exit, message, hint) = match status.code() {
@@ -75,7 +77,7 @@ pub fn explain(status: &Status, target: &Target, about: About) -> CliError {
         Code::Unauthenticated => (
             Exit::Failed,
             format!("{controller} does not accept the certificate of operator {}: {said}", target.operator),
-            "`patchwave context show` tells its expiry; an admin makes a new one with `patchwave operator create`".to_owned(),
+            format!("`patchwave context show` tells its expiry; {}", recreate(&target.operator)),
         ),
         Code::PermissionDenied => denied(status, said, target),
         Code::DeadlineExceeded | Code::Cancelled => (
@@ -123,12 +125,16 @@ fn denied(status: &Status, said: &str, target: &Target) -> (Exit, String, String
     )
 }
 
+/// The connection failed, or broke off. tonic says no more than "transport error": what a person can act on is further down its sources.
 fn unavailable(status: &Status, said: &str, own_hint: Option<&str>, controller: &str) -> CliError {
-    const CHECK: &str = "check that it runs there (`systemctl status patchwave`) and that its port is open from here; `patchwave context show` tells \
-                         where the address comes from";
-    // tonic says "transport error"; what a person can act on is the innermost cause.
-    let mut cause = status.source();
+    if let Some(error) = connect_error_in(status) {
+        return error.clone().into();
+    }
+    if let Some(refusal) = refusal_hint(status) {
+        return CliError::from_hinted(Exit::Failed, refusal, CHECK_RUNNING);
+    }
     let mut innermost = None;
+    let mut cause = status.source();
     // No real chain is this long; a cyclic one would otherwise never end.
     for _ in 0..32 {
         let Some(error) = cause else { break };
@@ -137,6 +143,6 @@ fn unavailable(status: &Status, said: &str, own_hint: Option<&str>, controller: 
     }
     CliError::Unreachable {
         message: format!("cannot reach the controller at {controller}: {}", innermost.as_deref().unwrap_or(said)),
-        hint: own_hint.unwrap_or(CHECK).to_owned(),
+        hint: own_hint.unwrap_or(CHECK_RUNNING).to_owned(),
     }
 }

@@ -148,12 +148,7 @@ fn total(widths: &[Option<usize>], of: &dyn Fn(usize, usize) -> usize) -> usize 
 }
 
 /// Takes from the widest columns that may give, one character at a time, until all fit or nothing can be given.
-fn shrink_widest(
-    widths: &mut [Option<usize>],
-    may_give: &dyn Fn(usize) -> bool,
-    least: &dyn Fn(usize) -> usize,
-    available: usize,
-) {
+fn shrink_widest(widths: &mut [Option<usize>], may_give: &dyn Fn(usize) -> bool, least: &dyn Fn(usize) -> usize, available: usize) {
     let mut excess = total(widths, &|_, width| width).saturating_sub(available);
     while excess > 0 {
         let widest = (0..widths.len())

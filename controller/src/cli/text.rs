@@ -54,11 +54,14 @@ impl Tone {
     #[must_use]
     pub fn of_state(state: &str) -> Self {
         match state {
-            "online" | "active" | "healthy" | "completed" | "passed" | "usable" | "done" | "proved" | "committed" | "updated" => Self::Good,
-            "running" | "staging" | "applying" | "verifying" | "soaking" | "staged" | "taking-back" | "rolling-back" => Self::Busy,
+            "online" | "active" | "healthy" | "concluded" | "completed" | "passed" | "usable" | "done" | "approved" | "up-to-date" => {
+                Self::Good
+            }
+            "running" | "catching-up" | "staging" | "released" | "accepted" | "applying" | "verifying" | "soaking" | "staged" => Self::Busy,
             "paused" | "halted" | "offline" | "unknown" | "warning" | "not-staged" | "refused" | "awaiting-approval" | "suspended"
             | "expired" | "used-up" | "held" => Self::Warn,
-            "failed" | "harmed" | "stopped" | "aborted" | "needs-attention" | "error" | "revoked" | "cloned" | "taken-back" => Self::Bad,
+            "failed" | "harmed" | "taking-back" | "stopping" | "stopped" | "aborted" | "needs-attention" | "error" | "revoked"
+            | "cloned" | "taken-back" => Self::Bad,
             "retired" | "replaced" | "pending" | "waiting" | "planned" | "note" | "excluded" => Self::Dim,
             _ => Self::Plain,
         }

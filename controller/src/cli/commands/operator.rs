@@ -2,8 +2,11 @@
 
 use clap::Subcommand;
 use patchwave_common::domain::{OperatorName, Timestamp};
-use patchwave_proto::operator::v1::{ListOperatorsRequest, Operator, RevokeOperatorRequest};
+use patchwave_common::runtime::tls::KeyRequest;
+use patchwave_proto::operator::v1::{CreateOperatorRequest, ListOperatorsRequest, Operator, RevokeOperatorRequest};
 
+use crate::cli::connect;
+use crate::cli::context::{Context, Contexts};
 use crate::cli::output::{self, Tabular};
 use crate::cli::status::About;
 use crate::cli::table::{Cell, Column};
@@ -12,13 +15,13 @@ use crate::cli::values::Role;
 use crate::cli::{CliError, Session};
 
 const CREATE_EXAMPLES: &str = "\
-The private key is made here and never leaves this machine unless you carry it: the new context is stored beside your own. Move its
-directory to the operator's machine.
+The private key is made here and never leaves this machine unless you carry it: the new context is one file beside your own. Move it to
+the operator's machine.
 
 Examples:
   patchwave operator create ben --role approver
   patchwave operator create ci --role operator
-  patchwave operator create anna --role admin        again, to replace an expiring certificate";
+  patchwave operator revoke anna; patchwave operator create anna --role admin      a new certificate";
 const LIST_EXAMPLES: &str = "\
 Examples:
   patchwave operator list
@@ -71,8 +74,32 @@ pub(super) async fn run(command: OperatorCommand, session: &mut Session<'_>) -> 
     }
 }
 
-async fn create(_session: &mut Session<'_>, name: &OperatorName, role: Role) -> Result<(), CliError> {
-    Err(CliError::failed(format!("cannot make {name} ({}) yet", role.as_str()), "update this command line"))
+async fn create(session: &mut Session<'_>, name: &OperatorName, role: Role) -> Result<(), CliError> {
+    let own = connect::context(&session.global)?;
+    let contexts = Contexts::of_user()?;
+    let context_name = free_name(&contexts, name)?;
+    let request = KeyRequest::new().map_err(|error| CliError::failed(error.to_string(), "try again; if it persists, see `--log debug`"))?;
+    let ask = CreateOperatorRequest { name: name.to_string(), role: role.as_str().to_owned(), certificate_request: request.request_der };
+    let created = session.ask(About::Operator, async |client| client.create_operator(ask).await).await?;
+    let context = Context { url: own.url, authority: own.authority, certificate: created.certificate_chain.clone(), key: request.key_pem };
+    let path = contexts.save(&context_name, &context)?;
+    output::act(session.printer, &created, |_| format!("Operator {name} has the role {}.", role.as_str()))?;
+    session.printer.talk(&format!(
+        "The new context is {} and holds the private key.\nNext: move that file to {name}'s machine, as ~/.config/patchwave/contexts/{context_name} with \
+         mode 600; there: `patchwave context use {context_name}`. Or use it here: `patchwave --context {context_name} host list`",
+        path.display()
+    ));
+    Ok(())
+}
+
+/// A context of the operator's name, unless one is there: that may be the only way to another fleet.
+fn free_name(contexts: &Contexts, operator: &OperatorName) -> Result<String, CliError> {
+    let taken = contexts.list()?;
+    let candidates = std::iter::once(operator.to_string()).chain((2..100).map(|number| format!("{operator}-{number}")));
+    let free = candidates.into_iter().find(|name| !taken.contains(name));
+    free.ok_or_else(|| {
+        CliError::failed(format!("there are too many contexts named {operator}"), "remove old ones: `patchwave context list`")
+    })
 }
 
 impl Tabular for Operator {

@@ -6,7 +6,8 @@ use patchwave_proto::operator::v1::{Explanation, QuarantineEntry, Rollout, Rollo
 use super::plan;
 use crate::cli::output::{self, Card, Tabular, heading};
 use crate::cli::table::{Cell, Column};
-use crate::cli::text::{Tone, count, elapsed, one_line, relative};
+use crate::cli::text::{Tone, count, elapsed, many_lines, one_line, relative};
+use crate::cli::watch::draw::is_harmed;
 use crate::cli::{CliError, Printer};
 
 impl Tabular for Rollout {
@@ -106,8 +107,8 @@ pub(super) fn print(printer: &mut Printer, detail: &RolloutDetail, all_hosts: bo
     card(&rollout, detail, now).print(printer)?;
     heading(printer, "Waves")?;
     output::rows(printer, &WAVES, &detail.waves.iter().map(wave).collect::<Vec<_>>())?;
-    // Hosts with a reason are those that a person looks for; the others are counted above.
-    let shown: Vec<_> = detail.hosts.iter().filter(|host| all_hosts || !host.reason.is_empty()).map(|shown| host(shown, now)).collect();
+    // The others are counted above.
+    let shown: Vec<_> = detail.hosts.iter().filter(|host| all_hosts || needs_a_look(&host.state)).map(|shown| host(shown, now)).collect();
     if !shown.is_empty() {
         heading(printer, if all_hosts { "Hosts" } else { "Hosts to look at" })?;
         output::rows(printer, &HOSTS, &shown)?;
@@ -119,6 +120,10 @@ pub(super) fn print(printer: &mut Printer, detail: &RolloutDetail, all_hosts: bo
         output::rows(printer, QuarantineEntry::COLUMNS, &rows)?;
     }
     Ok(())
+}
+
+fn needs_a_look(state: &str) -> bool {
+    is_harmed(state) || matches!(state, "offline" | "refused" | "not-staged" | "superseded" | "retired" | "unconfirmed")
 }
 
 fn card(rollout: &Rollout, detail: &RolloutDetail, now: Timestamp) -> Card {
@@ -139,7 +144,7 @@ fn card(rollout: &Rollout, detail: &RolloutDetail, now: Timestamp) -> Card {
         .field("kind", &rollout.kind)
         .state("state", &rollout.state)
         .field("reason", &rollout.reason)
-        .field("waiting for", &detail.waiting_for)
+        .field("waiting for", if detail.waiting_for == rollout.reason { "" } else { &detail.waiting_for })
         .field("planned", made)
         .field("approvals", approvals)
         .field("started", &rollout.started_at)
@@ -162,7 +167,7 @@ pub(super) fn explain(printer: &mut Printer, explanation: &Explanation) -> Resul
     let name = if explanation.name.is_empty() { &explanation.host } else { &explanation.name };
     let state = paint.apply(&one_line(&explanation.state), Tone::of_state(&explanation.state));
     printer.line(&format!("{} in {}: {state}", paint.apply(&one_line(name), Tone::Strong), one_line(&explanation.rollout)))?;
-    printer.line(&one_line(&explanation.text))?;
+    printer.line(&many_lines(&explanation.text))?;
     let now = printer.now();
     let earliest = &explanation.earliest_start_at;
     let start = if earliest.is_empty() { String::new() } else { format!("{earliest} ({})", relative(earliest, now)) };
