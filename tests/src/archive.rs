@@ -3,6 +3,7 @@
 //! Hosts use ordinary sources and this proxy; it answers only for the sites from which this machine's own apt gets Debian,
 //! and fetches with apt's own helper, so that the machine's proxies and https work as they do for apt. Package files and
 //! indexes named by their hash never change and are kept; other files are kept for a short time.
+#![allow(clippy::disallowed_methods)] // The ages of files on disk, by the clock that dates them.
 
 use std::collections::BTreeMap;
 use std::fs;

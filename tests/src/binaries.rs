@@ -20,6 +20,8 @@ pub struct Binaries {
     pub patchwave: PathBuf,
     /// The agent.
     pub patchwave_agent: PathBuf,
+    /// The demo, if it was built.
+    pub patchwave_demo: Option<PathBuf>,
 }
 
 impl Binaries {
@@ -36,7 +38,8 @@ impl Binaries {
         let profile = test.ancestors().nth(2).context("this test does not run from cargo's target directory")?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = limited(BUILD_LIMIT, cargo);
-        build.args(["build", "--quiet", "--package", "patchwave", "--package", "patchwave-agent"]);
+        // The whole workspace, since selecting packages would change features and build every dependency once more.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         build.arg("--target-dir").arg(profile.parent().context("no target directory")?);
         if profile.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
@@ -50,6 +53,6 @@ impl Binaries {
             let path = directory.join(name);
             path.is_file().then_some(path).with_context(|| format!("no {name} in {}", directory.display()))
         };
-        Ok(Self { patchwave: find("patchwave")?, patchwave_agent: find("patchwave-agent")? })
+        Ok(Self { patchwave: find("patchwave")?, patchwave_agent: find("patchwave-agent")?, patchwave_demo: find("patchwave-demo").ok() })
     }
 }

@@ -33,15 +33,18 @@ pub struct ControllerSetup {
 }
 
 impl ControllerSetup {
-    /// `init` and `serve` with everything in one directory.
+    /// `init` and `serve` with everything below one directory, the operator's context included.
     #[must_use]
     pub fn usual(directory: &Path, address: SocketAddr) -> Self {
-        let directory = directory.display().to_string();
+        let (state, config) = (directory.join("state").display().to_string(), directory.join("config").display().to_string());
+        let (name, port) = (address.ip().to_string(), address.port().to_string());
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let init =
+            ["init", "--state-dir", &state, "--trust-domain", "fleet.test", "--name", &name, "--port", &port, "--operator", "tester"];
         Self {
-            initialise: words(&["init", "--directory", &directory, "--listen", &address.to_string()]),
-            serve: words(&["serve", "--directory", &directory]),
-            environment: vec![("PATCHWAVE_CONTEXT_DIRECTORY".to_owned(), format!("{directory}/operator"))],
+            initialise: words(&init),
+            serve: words(&["serve", "--state-dir", &state, "--listen", &address.to_string()]),
+            environment: vec![("XDG_CONFIG_HOME".to_owned(), config), ("HOME".to_owned(), directory.display().to_string())],
         }
     }
 }

@@ -11,6 +11,9 @@ use patchwave_debian_repository::{ReleaseFields, Repository, RepositoryServer};
 use crate::archive::{Archive, Sites};
 use crate::{Host, Machine, Slot, base, left_out, network, sweep};
 
+/// Lets one fleet at a time exist in a process: `cargo test` runs tests as threads, and each fleet wants the whole machine.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Everything a system test has on the machine; dropping it removes it all.
 ///
 /// Hosts are shared out as [`Arc`]s, so that a test can drive them from several threads.
@@ -35,6 +38,7 @@ impl Fleet {
     /// # Panics
     /// Where `tests/run` expects everything to run and this cannot.
     pub fn test(name: &str, test: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(fleet) = Self::for_test(name)? else { return Ok(()) };
         let outcome = test(&fleet);
         if outcome.is_err() {

@@ -24,6 +24,9 @@ const NOTHING_LEFT_OUT_VARIABLE: &str = "PATCHWAVE_TESTS_LEAVE_NOTHING_OUT";
 /// Set by `tests/run` to the file that gathers the lines for its closing summary.
 const LEFT_OUT_FILE_VARIABLE: &str = "PATCHWAVE_TESTS_LEFT_OUT_FILE";
 
+/// Set by `tests/run --no-hosts`.
+const WITHOUT_HOSTS_VARIABLE: &str = "PATCHWAVE_TESTS_WITHOUT_HOSTS";
+
 /// This machine, as far as it matters for system tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
@@ -33,6 +36,9 @@ impl Machine {
     #[must_use]
     pub fn lacks() -> Vec<String> {
         let mut lacks = Vec::new();
+        if std::env::var_os(WITHOUT_HOSTS_VARIABLE).is_some() {
+            lacks.push(format!("hosts, which {WITHOUT_HOSTS_VARIABLE} forbids"));
+        }
         if !rustix::process::geteuid().is_root() {
             lacks.push("root (mounts and network namespaces need it)".to_owned());
         }

@@ -12,6 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the time is over, naming `what` was awaited; or with `look`'s own error.
+#[allow(clippy::disallowed_methods)] // The one place that polls; the interval's constant argues it.
 pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::{CommandSpec, PackageError, redact};
@@ -14,6 +14,8 @@ pub(crate) const OUTPUT_MAX_BYTES: usize = 64 * 1024 * 1024;
 const REAP: Duration = Duration::from_secs(5);
 /// How often a tool is asked whether it ended after it closed its output.
 const REAP_INTERVAL: Duration = Duration::from_millis(5);
+/// Pieces of output that wait to be looked at; a tool that writes faster than we read waits in its turn.
+const QUEUED_READS: usize = 16;
 
 /// How a tool ended, with what it said.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub(crate) fn run(spec: &CommandSpec) -> Result<Output, PackageError> {
     command.args(&spec.arguments).env_clear().env("PATH", search_path()).envs(&spec.environment);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(|source| PackageError::ToolMissing { tool: spec.program.clone(), source })?;
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(QUEUED_READS);
     let readers = [
         child.stdout.take().map(|pipe| read_in_thread(pipe, Stream::Stdout, sender.clone())),
         child.stderr.take().map(|pipe| read_in_thread(pipe, Stream::Stderr, sender)),
@@ -74,7 +76,11 @@ enum Stream {
     Stderr,
 }
 
-fn read_in_thread(mut pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<(Stream, Vec<u8>)>) -> std::thread::JoinHandle<()> {
+fn read_in_thread(
+    mut pipe: impl Read + Send + 'static,
+    stream: Stream,
+    sender: SyncSender<(Stream, Vec<u8>)>,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
@@ -108,6 +114,7 @@ fn timeout(spec: &CommandSpec) -> PackageError {
 }
 
 /// A tool that closed its output is about to end; asked often, since the standard library cannot wait with a limit.
+#[allow(clippy::disallowed_methods)] // The interval's constant argues it.
 fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {

@@ -73,6 +73,7 @@ impl Clock for SystemClock {
 }
 
 /// Civil time in milliseconds since 1970; a clock set before 1970 gives a negative number.
+#[allow(clippy::disallowed_methods)] // The one place that reads it.
 fn system_now_ms() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),

@@ -216,6 +216,7 @@ impl Repository {
         }
         let listed: Vec<Listed<'_>> = indexes.iter().map(|(path, text)| Listed { path, contents: text.as_bytes() }).collect();
         let architectures: Vec<&str> = self.architectures.iter().map(String::as_str).collect();
+        #[allow(clippy::disallowed_methods)] // A real archive's date, which a real apt compares with its clock.
         let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
         let release = index::release(&self.release, &date, &architectures, &listed);
         write_atomically(&suite.join("Release"), release.as_bytes())

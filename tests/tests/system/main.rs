@@ -1,4 +1,5 @@
 //! System tests: real Debian hosts, real packages, Patchwave's own programs as operators run them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod programs;
 mod smoke;

@@ -130,6 +130,7 @@ impl Listener {
         let port = socket.local_addr().unwrap().port();
         let mut incoming = accept(socket, config, clock.clone(), limits);
         let statistics = incoming.statistics();
+        #[allow(clippy::disallowed_methods)] // As many as the test opens connections.
         let (seen, peers) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Some(Ok(mut connection)) = incoming.next().await {
