@@ -62,6 +62,7 @@ table! {
         "LabelHosts" => RUNNERS,
         "RetireHost" => RUNNERS,
         "ReplaceHost" => RUNNERS,
+        "RefreshHosts" => RUNNERS,
         "ListPackages" => READERS,
         "ListPackageHosts" => READERS,
         "ListUpdates" => READERS,

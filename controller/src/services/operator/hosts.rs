@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use patchwave_common::domain::policy::PatchKind;
-use patchwave_common::domain::{LabelKey, Labels, Mark, Selector, StopCause};
+use patchwave_common::domain::{LabelKey, Labels, Mark, Selector, StopCause, ToAgent};
 use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
@@ -148,6 +148,19 @@ pub(super) async fn replace(call: &Call, request: wire::ReplaceHostRequest) -> R
     });
     let new = find(call, new_id.as_str())?;
     Ok(view(call, &new))
+}
+
+pub(super) async fn refresh(call: &Call, request: wire::ListHostsRequest) -> Result<wire::RefreshAsked, Status> {
+    let selector = parsed("selector", Selector::parse(&request.selector))?;
+    let mut answer = wire::RefreshAsked::default();
+    for host in call.app.fleet.all().iter().filter(|host| host.is_active() && host.matches(&selector)) {
+        if call.app.sessions.send(&host.record.id, ToAgent::Refresh) {
+            answer.asked += 1;
+        } else {
+            answer.away += 1;
+        }
+    }
+    Ok(answer)
 }
 
 async fn current_revision(call: &Call, id: &patchwave_common::domain::HostId) -> Result<u64, Status> {

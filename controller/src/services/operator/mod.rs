@@ -97,6 +97,7 @@ methods! {
         label_hosts(LabelHostsRequest) -> HostList = "host.label", |request| request.host.clone() => hosts::label;
         retire_host(RetireHostRequest) -> Host = "host.retire", |request| request.host.clone() => hosts::retire;
         replace_host(ReplaceHostRequest) -> Host = "host.replace", |request| request.old_host.clone() => hosts::replace;
+        refresh_hosts(ListHostsRequest) -> RefreshAsked = "host.refresh", |request| request.selector.clone() => hosts::refresh;
         apply_policy(ApplyPolicyRequest) -> Policy = "policy.apply", |_| String::new() => policies::apply;
         list_policies(ListPoliciesRequest) -> PolicyList = "policy.list", |_| String::new() => policies::list;
         show_policy(ShowPolicyRequest) -> Policy = "policy.show", |request| request.name.clone() => policies::show;
