@@ -1,8 +1,15 @@
 //! Lint: what is doubtful about a plan, said before anything happens. An error means that the plan cannot do what it is for.
 
+mod coverage;
+mod waves;
+
+use std::collections::BTreeMap;
+
+use patchwave_common::domain::HostId;
+
 use super::named::named;
-use super::plan::Plan;
-use super::planner::FleetView;
+use super::plan::{HostIndex, Plan, PlanKind};
+use super::planner::{FleetView, PlanningHost};
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +80,39 @@ named!(
 /// Looks at a plan and the fleet that it was made for. Ordered by severity, the worst first.
 #[must_use]
 pub fn lint(plan: &Plan, fleet: &FleetView<'_>) -> Vec<Lint> {
-    let _ = (plan, fleet);
-    Vec::new()
+    let subject = Subject::new(plan, fleet);
+    let mut lints = Vec::new();
+    if plan.host_count() == 0 {
+        lints.push(Lint {
+            severity: Severity::Error,
+            code: LintCode::EmptyPlan,
+            message: "the plan has no host".to_owned(),
+            hint: "the report says why each host was left out".to_owned(),
+        });
+        return lints;
+    }
+    subject.check_waves(&mut lints);
+    subject.check_whole(&mut lints);
+    if plan.header().kind == PlanKind::Apply {
+        subject.check_coverage(&mut lints);
+    }
+    lints.sort_by(|left, right| right.severity.cmp(&left.severity).then(left.code.cmp(&right.code)));
+    lints
+}
+
+/// What is looked at.
+struct Subject<'a> {
+    plan: &'a Plan,
+    fleet: &'a FleetView<'a>,
+    by_id: BTreeMap<&'a HostId, &'a PlanningHost<'a>>,
+}
+
+impl<'a> Subject<'a> {
+    fn new(plan: &'a Plan, fleet: &'a FleetView<'a>) -> Self {
+        Self { plan, fleet, by_id: fleet.hosts.iter().map(|host| (host.id, host)).collect() }
+    }
+
+    fn host(&self, host: HostIndex) -> Option<&'a PlanningHost<'a>> {
+        self.plan.host(host).and_then(|id| self.by_id.get(id).copied())
+    }
 }

@@ -1,11 +1,12 @@
 //! What a planner tells beside the plan, for people: what would happen, and what would not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patchwave_common::domain::policy::WaveKind;
 use patchwave_common::domain::{PackageId, PackageName, PackageVersion};
 
-use crate::rollout::plan::{Emptied, ExclusionReason};
+use super::waves::Chosen;
+use crate::rollout::plan::{Emptied, ExclusionReason, Plan, WaveIndex};
 
 /// A plan in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,4 +60,47 @@ pub struct OmittedUpdate {
     pub reason: ExclusionReason,
     /// On so many hosts.
     pub hosts: u32,
+}
+
+impl PlanReport {
+    /// A plan in numbers.
+    pub(super) fn new(plan: &Plan, chosen: &[Chosen<'_>], omitted: BTreeMap<(PackageName, ExclusionReason), u32>) -> Self {
+        let wave_report = |wave: WaveIndex| {
+            let kinds: BTreeSet<_> = chosen.iter().filter(|chosen| chosen.wave == Some(wave)).map(Chosen::kind).collect();
+            let (rule, planned) = (plan.rule(wave)?, plan.planned_wave(wave)?);
+            Some(WaveReport {
+                name: rule.name.clone(),
+                kind: rule.kind,
+                hosts: u32::try_from(plan.members(wave).len()).unwrap_or(u32::MAX),
+                kinds: u32::try_from(kinds.len()).unwrap_or(u32::MAX),
+                emptied: planned.emptied,
+            })
+        };
+        let mut excluded = BTreeMap::new();
+        for host in plan.excluded() {
+            *excluded.entry(host.reason).or_insert(0) += 1;
+        }
+        Self {
+            waves: plan.waves().filter_map(wave_report).collect(),
+            updates: updates(plan),
+            omitted: omitted.into_iter().map(|((name, reason), hosts)| OmittedUpdate { name, reason, hosts }).collect(),
+            excluded,
+        }
+    }
+}
+
+/// What a plan changes, and on how many hosts.
+#[must_use]
+pub fn updates(plan: &Plan) -> Vec<PlannedUpdate> {
+    let mut hosts_by_set: BTreeMap<u32, u32> = BTreeMap::new();
+    for set in plan.indexes().filter_map(|host| plan.target_index_of(host)) {
+        *hosts_by_set.entry(set).or_insert(0) += 1;
+    }
+    let mut updates: BTreeMap<_, u32> = BTreeMap::new();
+    for (set, hosts) in hosts_by_set {
+        for target in plan.target_sets().get(set as usize).map_or(&[][..], |set| &set.targets) {
+            *updates.entry((target.id.clone(), target.from.clone(), target.to.clone(), target.origin.clone())).or_insert(0) += hosts;
+        }
+    }
+    updates.into_iter().map(|((id, from, to, origin), hosts)| PlannedUpdate { id, from, to, origin, hosts }).collect()
 }
