@@ -11,8 +11,8 @@ use super::output::Format;
 
 const EXAMPLES: &str = "\
 First steps:
-  patchwave init --state-dir /var/lib/patchwave --trust-domain fleet.example --name patchwave.example --operator anna
-  patchwave serve --state-dir /var/lib/patchwave --listen 0.0.0.0:7443
+  patchwave init --state-dir ./state --trust-domain lab --name localhost --operator anna
+  patchwave serve --state-dir ./state
   patchwave token create --mode managed --label ring=test --ttl 1h --uses 50
   patchwave policy apply -f policy.toml
   patchwave rollout plan --policy web
@@ -38,19 +38,19 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
     /// Use this context instead of the current one
-    #[arg(long, global = true, value_name = "NAME", env = "PATCHWAVE_CONTEXT")]
+    #[arg(long, global = true, value_name = "NAME", env = "PATCHWAVE_CONTEXT", hide_env_values = true)]
     pub context: Option<String>,
     /// Reach the controller at this address instead of the context's
-    #[arg(long, global = true, value_name = "https://HOST:PORT", env = "PATCHWAVE_CONTROLLER")]
+    #[arg(long, global = true, value_name = "https://HOST:PORT", env = "PATCHWAVE_CONTROLLER", hide_env_values = true)]
     pub controller: Option<String>,
-    /// How to print what was asked for
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// How to print what was asked for: table or json
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true)]
     pub output: Format,
     /// What to log, e.g. info or patchwave=debug,h2=warn; PATCHWAVE_LOG wins
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
-    /// How log lines look
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// How log lines look: text or json
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true)]
     pub log_format: LogFormat,
 }
 

@@ -91,3 +91,9 @@ impl From<ConnectError> for CliError {
         }
     }
 }
+
+/// Of a verb that works on this machine: its error carries its own hint where it knows one.
+#[must_use]
+pub fn local_failure(error: &anyhow::Error) -> CliError {
+    CliError::from_hinted(Exit::Failed, &format!("{error:#}"), "see the verb's --help; with --log debug it tells more")
+}

@@ -14,7 +14,6 @@ pub mod error;
 pub mod output;
 pub mod printer;
 pub mod session;
-pub mod settings;
 pub mod status;
 pub mod table;
 pub mod text;

@@ -67,7 +67,7 @@ impl ControllerSettings {
         let folder = file.parent().unwrap_or(Path::new("."));
         let settings = Self {
             state_dir: inputs.state_dir.as_ref().map_or_else(|| folder.to_owned(), |dir| folder.join(dir)),
-            listen: inputs.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8443))),
+            listen: inputs.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 7443))),
             names: inputs.names.clone().unwrap_or_default(),
             store: inputs.store.clone().unwrap_or_else(|| "redb".to_owned()),
             app: AppSettings {

@@ -12,7 +12,7 @@ use crate::cli::text::bytes;
 use crate::cli::{CliError, Session};
 
 const EXAMPLES: &str = "\
-The file holds the authority's private key: who has it can order the fleet. It is made readable for you alone; keep it like a key.
+The file holds the authority's private key: who has it can order the fleet. It is made readable for you alone; keep it like a key. \
 A backup that breaks off leaves no file.
 
 Examples:

@@ -9,7 +9,7 @@ use crate::cli::text::{Tone, relative};
 use crate::cli::{CliError, Printer, Session, values};
 
 const HELP: &str = "\
-Nothing new begins anywhere: no wave advances and no host gets leave to apply. A transaction that has begun on a host finishes or is
+Nothing new begins anywhere: no wave advances and no host gets leave to apply. A transaction that has begun on a host finishes or is \
 taken back, since a half-done one is the worst of all. Reports and health checks go on.
 
 Examples:

@@ -15,13 +15,13 @@ use crate::cli::values::Role;
 use crate::cli::{CliError, Session};
 
 const CREATE_EXAMPLES: &str = "\
-The private key is made here and never leaves this machine unless you carry it: the new context is one file beside your own. Move it to
+The private key is made here and never leaves this machine unless you carry it: the new context is one file beside your own. Move it to \
 the operator's machine.
 
 Examples:
   patchwave operator create ben --role approver
   patchwave operator create ci --role operator
-  patchwave operator revoke anna; patchwave operator create anna --role admin      a new certificate";
+  patchwave operator create anna --role admin      after a revoke: a new certificate";
 const LIST_EXAMPLES: &str = "\
 Examples:
   patchwave operator list
@@ -77,7 +77,7 @@ pub(super) async fn run(command: OperatorCommand, session: &mut Session<'_>) -> 
 async fn create(session: &mut Session<'_>, name: &OperatorName, role: Role) -> Result<(), CliError> {
     let own = connect::context(&session.global)?;
     let contexts = Contexts::of_user()?;
-    let context_name = free_name(&contexts, name)?;
+    let context_name = free_name(&contexts, name.as_str())?;
     let request = KeyRequest::new().map_err(|error| CliError::failed(error.to_string(), "try again; if it persists, see `--log debug`"))?;
     let ask = CreateOperatorRequest { name: name.to_string(), role: role.as_str().to_owned(), certificate_request: request.request_der };
     let created = session.ask(About::Operator, async |client| client.create_operator(ask).await).await?;
@@ -92,14 +92,14 @@ async fn create(session: &mut Session<'_>, name: &OperatorName, role: Role) -> R
     Ok(())
 }
 
-/// A context of the operator's name, unless one is there: that may be the only way to another fleet.
-fn free_name(contexts: &Contexts, operator: &OperatorName) -> Result<String, CliError> {
+/// A context name like the one that is wanted, never one that is there: that may be somebody's only way to another fleet.
+pub(super) fn free_name(contexts: &Contexts, wanted: &str) -> Result<String, CliError> {
     let taken = contexts.list()?;
-    let candidates = std::iter::once(operator.to_string()).chain((2..100).map(|number| format!("{operator}-{number}")));
-    let free = candidates.into_iter().find(|name| !taken.contains(name));
-    free.ok_or_else(|| {
-        CliError::failed(format!("there are too many contexts named {operator}"), "remove old ones: `patchwave context list`")
-    })
+    let candidates = std::iter::once(wanted.to_owned()).chain((2..100).map(|number| format!("{wanted}-{number}")));
+    let mut candidates = candidates;
+    candidates
+        .find(|name| !taken.contains(name))
+        .ok_or_else(|| CliError::failed(format!("there are too many contexts named {wanted}"), "remove old ones: `patchwave context list`"))
 }
 
 impl Tabular for Operator {

@@ -1,20 +1,26 @@
 //! `patchwave restore`: makes a state directory from a backup.
 
+use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 
-use crate::cli::settings::RestoreSettings;
+use crate::cli::connect::local_failure;
+use crate::cli::output::{self, Card};
 use crate::cli::values::StoreKind;
 use crate::cli::{CliError, Session};
+use crate::setup;
 
 const EXAMPLES: &str = "\
-Raises the epoch of the store, so that agents refuse orders of the controller that the backup was taken from. Stop that one for good.
-Running rollouts come back as they were at the backup, and look at their hosts before they go on.
+Raises the epoch of the store, so that agents refuse orders of the controller that the backup was taken from. Stop that one for good. \
+Operators' contexts stay good if the names do.
 
 Examples:
-  patchwave restore fleet.backup --state-dir /var/lib/patchwave
-  patchwave restore fleet.backup --state-dir ./state --store sled";
+  patchwave restore fleet.backup --state-dir /var/lib/patchwave --name patchwave.example
+  patchwave restore fleet.backup --state-dir ./state --name localhost --store sled";
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
@@ -26,19 +32,45 @@ pub struct RestoreArguments {
     /// The state directory to make; must not hold one
     #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,
+    /// DNS name or address under which hosts will reach the controller; may be repeated; without it those of the backup
+    #[arg(long = "name", value_name = "DNS-OR-IP")]
+    pub names: Vec<String>,
+    /// Address and port on which it will listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]
+    pub listen: SocketAddr,
     /// Which store to make
     #[arg(long, value_enum, default_value_t)]
     pub store: StoreKind,
 }
 
-impl From<RestoreArguments> for RestoreSettings {
-    fn from(arguments: RestoreArguments) -> Self {
-        let RestoreArguments { backup, state_dir, store } = arguments;
-        Self { backup, state_dir, store }
-    }
+/// What was made. The field names are the JSON names.
+#[derive(Debug, Serialize)]
+struct Restored {
+    state_dir: PathBuf,
+    epoch: u32,
 }
 
-pub(super) async fn run(arguments: RestoreArguments, _session: &mut Session<'_>) -> Result<(), CliError> {
-    let settings = RestoreSettings::from(arguments);
-    Err(CliError::failed(format!("cannot restore {} yet", settings.backup.display()), "update this program"))
+pub(super) async fn run(arguments: RestoreArguments, session: &mut Session<'_>) -> Result<(), CliError> {
+    let restored = tokio::task::spawn_blocking(move || restore(arguments));
+    let restored = restored.await.map_err(|error| local_failure(&error.into()))?.map_err(|error| local_failure(&error))?;
+    output::one(session.printer, &restored, |printer, restored| {
+        Card::new()
+            .field("state directory", restored.state_dir.display().to_string())
+            .field("epoch", restored.epoch.to_string())
+            .print(printer)
+    })?;
+    session.printer.flush()?;
+    session.printer.next(&format!(
+        "make sure that the old controller never runs again, then `patchwave serve --state-dir {}`",
+        restored.state_dir.display()
+    ));
+    Ok(())
+}
+
+fn restore(arguments: RestoreArguments) -> anyhow::Result<Restored> {
+    let RestoreArguments { backup, state_dir, names, listen, store } = arguments;
+    let mut file =
+        File::open(&backup).with_context(|| format!("cannot open {} (hint: name what `patchwave backup` wrote)", backup.display()))?;
+    let epoch = setup::restore(&mut file, &state_dir, store.as_str(), &names, listen)?;
+    Ok(Restored { state_dir, epoch })
 }

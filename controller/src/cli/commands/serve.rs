@@ -6,21 +6,23 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::CliError;
-use crate::cli::settings::ServeSettings;
+use crate::cli::connect::local_failure;
+use crate::setup::{ControllerSettings, SettingsError};
 
 const EXAMPLES: &str = "\
-What is given here wins over the configuration file. SIGTERM ends it in order: no rollout is lost, agents reconnect to the next run.
+Without --config the settings are those in the state directory, which `patchwave init` wrote. What is given here wins over the file. \
+SIGTERM ends it in order: what was acknowledged is on disk, and agents reconnect to the next run.
 
 Examples:
-  patchwave serve --config /etc/patchwave/controller.toml
+  patchwave serve --state-dir /var/lib/patchwave
   patchwave serve --state-dir ./state --listen 127.0.0.1:7443
-  patchwave serve --config /etc/patchwave/controller.toml --log info,patchwave=debug --log-format json";
+  patchwave serve --config /etc/patchwave/controller.toml --log debug --log-format json";
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArguments {
-    /// Configuration file; fragments in conf.d beside it are read too
+    /// Settings file; fragments in conf.d beside it are read too
     #[arg(long, value_name = "FILE", required_unless_present = "state_dir")]
     pub config: Option<PathBuf>,
     /// Where the controller keeps everything, as `patchwave init` made it
@@ -31,14 +33,25 @@ pub struct ServeArguments {
     pub listen: Option<SocketAddr>,
 }
 
-impl From<ServeArguments> for ServeSettings {
-    fn from(arguments: ServeArguments) -> Self {
-        let ServeArguments { config, state_dir, listen } = arguments;
-        Self { config, state_dir, listen }
-    }
+pub(super) async fn run(arguments: ServeArguments) -> Result<(), CliError> {
+    let settings = settings(arguments).map_err(|error| local_failure(&error.into()))?;
+    crate::server::serve(settings).await.map_err(|error| local_failure(&error))
 }
 
-pub(super) async fn run(arguments: ServeArguments) -> Result<(), CliError> {
-    let settings = ServeSettings::from(arguments);
-    Err(CliError::failed(format!("cannot serve {settings:?} yet"), "update this program"))
+fn settings(arguments: ServeArguments) -> Result<ControllerSettings, SettingsError> {
+    let ServeArguments { config, state_dir, listen } = arguments;
+    let mut settings = match (config, state_dir) {
+        (Some(config), state_dir) => {
+            let mut settings = ControllerSettings::load(&config)?;
+            if let Some(state_dir) = state_dir {
+                settings.state_dir = state_dir;
+            }
+            settings
+        }
+        (None, state_dir) => ControllerSettings::of_state_dir(&state_dir.unwrap_or_default())?,
+    };
+    if let Some(listen) = listen {
+        settings.listen = listen;
+    }
+    Ok(settings)
 }

@@ -32,14 +32,14 @@ Examples:
   patchwave host label web-3 ring=test site=ams
   patchwave host label web-3 site-                removes the label";
 const RETIRE_EXAMPLES: &str = "\
-The host's certificate is refused from now on and cannot be renewed; it leaves all plans and denominators. What was recorded of it stays.
+The host's certificate is refused from now on and cannot be renewed; it leaves all plans and denominators. What was recorded of it stays. \
 A retired host never comes back: to manage the machine again, enrol it anew.
 
 Examples:
   patchwave host retire web-3 --reason 'machine scrapped'
   patchwave host retire web-3 --yes";
 const REPLACE_EXAMPLES: &str = "\
-For a machine that was installed anew and enrolled as a new host: the new host gets the old one's labels, the old one is retired.
+For a machine that was installed anew and enrolled as a new host: the new host gets the old one's labels, the old one is retired. \
 Receipts and baselines do not pass over.
 
 Examples:

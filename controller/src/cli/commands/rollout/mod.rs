@@ -30,7 +30,7 @@ Examples:
   patchwave rollout start r-7k2m9qxa
   patchwave rollout start r-7k2m9qxa --watch";
 const WATCH_EXAMPLES: &str = "\
-Interrupting it (Ctrl-C) stops the drawing, not the rollout. Elsewhere than on a terminal it prints one line for each change.
+Interrupting it (Ctrl-C) stops the drawing, not the rollout. Elsewhere than on a terminal it prints one line for each change. \
 Status 0 when the rollout completed; 1 when it was stopped, aborted, or needs attention.
 
 Examples:
@@ -45,13 +45,13 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   patchwave rollout explain r-7k2m9qxa web-3";
 const ABORT_EXAMPLES: &str = "\
-No host begins any more and the rollout cannot be resumed. What has begun on a host finishes or is taken back; hosts that are healthy on
+No host begins any more and the rollout cannot be resumed. What has begun on a host finishes or is taken back; hosts that are healthy on \
 the new version keep it (`rollout rollback` takes those back).
 
 Examples:
   patchwave rollout abort r-7k2m9qxa --reason 'the vendor withdrew it'";
 const ROLLBACK_EXAMPLES: &str = "\
-Harmed hosts are taken back by themselves. This plans the reverse rollout, which takes back the healthy hosts too, in waves like any
+Harmed hosts are taken back by themselves. This plans the reverse rollout, which takes back the healthy hosts too, in waves like any \
 other; nothing happens until it is started.
 
 Examples:
