@@ -17,9 +17,10 @@ impl Rollout {
     /// (rule 6: never silently); without one the rollout watches on for another time limit.
     #[must_use]
     pub fn resume(&self, by: &Actor, reason: &str) -> Vec<Event> {
-        let of_gate = self.pause.as_ref().is_some_and(|pause| {
-            matches!(pause.reason, PauseReason::TimeLimit | PauseReason::TooLittleEvidence | PauseReason::EmptyWave)
-        });
+        let of_gate = self
+            .pause
+            .as_ref()
+            .is_some_and(|pause| matches!(pause.reason, PauseReason::TimeLimit | PauseReason::TooLittleEvidence | PauseReason::EmptyWave));
         let wave = self.current_wave().filter(|&wave| of_gate && !reason.trim().is_empty() && self.check_overridden(wave).is_ok());
         let overridden = wave.map(|wave| Event::GateOverridden { by: by.clone(), wave, reason: reason.to_owned() });
         overridden.into_iter().chain([Event::Resumed { by: by.clone() }]).collect()
