@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         }
         Some(AS_CONTROLLER) => {
             arguments.remove(1);
-            patchwave::cli::main(arguments)
+            patchwave::cli::run(arguments)
         }
         _ => demo::main(),
     }
