@@ -82,8 +82,7 @@ impl Controller {
     }
 
     pub(super) async fn token(&self, mode: &str, ring: &str, uses: u32) -> anyhow::Result<Token> {
-        let request =
-            wire::CreateTokenRequest { mode: mode.to_owned(), labels: vec![format!("ring={ring}")], ttl_ms: 3_600_000, uses };
+        let request = wire::CreateTokenRequest { mode: mode.to_owned(), labels: vec![format!("ring={ring}")], ttl_ms: 3_600_000, uses };
         let made = self.client().create_token(request).await?.into_inner();
         Ok(Token { secret: made.secret, fingerprint: made.authority_fingerprint })
     }

@@ -114,7 +114,9 @@ impl Shop {
 
 fn shop(version: &str) -> Package {
     let self_test = match version {
-        BAD => "#!/bin/sh\nif grep -q 'mode = cluster' \"$PATCHWAVE_ROOT/etc/shop/shop.conf\"; then\n  echo 'cannot join the cluster' >&2\n  exit 1\nfi\n",
+        BAD => {
+            "#!/bin/sh\nif grep -q 'mode = cluster' \"$PATCHWAVE_ROOT/etc/shop/shop.conf\"; then\n  echo 'cannot join the cluster' >&2\n  exit 1\nfi\n"
+        }
         _ => "#!/bin/sh\ntest -s \"$PATCHWAVE_ROOT/etc/shop/shop.conf\"\n",
     };
     let package = Package::new("shop", version)
