@@ -57,9 +57,10 @@ fn export_content(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), Back
         },
     )?;
     let missing = |what, digest: &Digest| StoreError::Missing { what, id: digest.to_string() };
-    each(|after| store.package_rows(after.map_or(0, |row: &crate::store::PackageRow| row.id), MAX_PAGE), |row| {
-        take(Entry::PackageRow(row.clone()))
-    })?;
+    each(
+        |after| store.package_rows(after.map_or(0, |row: &crate::store::PackageRow| row.id), MAX_PAGE),
+        |row| take(Entry::PackageRow(row.clone())),
+    )?;
     for digest in inventories {
         let rows = store.inventory_rows(&digest)?.ok_or_else(|| missing("inventory", &digest))?;
         take(Entry::Inventory { digest, rows })?;
@@ -73,26 +74,33 @@ fn export_content(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), Back
 
 /// Who may do what, and what nobody may.
 fn export_access(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), BackupError> {
-    each(|after| store.tokens(after.map(|token: &crate::records::TokenRecord| &token.id), MAX_PAGE), |token| {
-        take(Entry::Token(token.clone()))
-    })?;
-    each(|after| store.operators(after.map(|operator: &crate::records::OperatorRecord| &operator.name), MAX_PAGE), |operator| {
-        take(Entry::Operator(operator.clone()))
-    })?;
-    each(|after| store.certificates(after.map(|record: &crate::records::CertificateRecord| &record.serial), MAX_PAGE), |record| {
-        take(Entry::Certificate(record.clone()))
-    })?;
-    each(|after| store.policies(after.map(|policy: &crate::records::PolicyRecord| &policy.name), MAX_PAGE), |newest| {
-        for revision in 1..newest.revision {
-            if let Some(older) = store.policy_revision(&newest.name, revision)? {
-                take(Entry::Policy(older))?;
+    each(
+        |after| store.tokens(after.map(|token: &crate::records::TokenRecord| &token.id), MAX_PAGE),
+        |token| take(Entry::Token(token.clone())),
+    )?;
+    each(
+        |after| store.operators(after.map(|operator: &crate::records::OperatorRecord| &operator.name), MAX_PAGE),
+        |operator| take(Entry::Operator(operator.clone())),
+    )?;
+    each(
+        |after| store.certificates(after.map(|record: &crate::records::CertificateRecord| &record.serial), MAX_PAGE),
+        |record| take(Entry::Certificate(record.clone())),
+    )?;
+    each(
+        |after| store.policies(after.map(|policy: &crate::records::PolicyRecord| &policy.name), MAX_PAGE),
+        |newest| {
+            for revision in 1..newest.revision {
+                if let Some(older) = store.policy_revision(&newest.name, revision)? {
+                    take(Entry::Policy(older))?;
+                }
             }
-        }
-        take(Entry::Policy(newest.clone()))
-    })?;
-    each(|after| store.quarantine(after.map(|record: &crate::records::QuarantineRecord| &record.key), MAX_PAGE), |record| {
-        take(Entry::Quarantine(Box::new(record.clone())))
-    })?;
+            take(Entry::Policy(newest.clone()))
+        },
+    )?;
+    each(
+        |after| store.quarantine(after.map(|record: &crate::records::QuarantineRecord| &record.key), MAX_PAGE),
+        |record| take(Entry::Quarantine(Box::new(record.clone()))),
+    )?;
     store.halt()?.map_or(Ok(()), |halt| take(Entry::Halt(halt)))
 }
 
@@ -134,13 +142,16 @@ fn export_rollout(store: &dyn StoreRead, id: &RolloutId, take: &mut Take<'_>) ->
 
 /// Claims, audit log and events.
 fn export_logs(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), BackupError> {
-    each(|after| store.claims(after.map(|claim: &crate::records::ClaimRecord| &claim.host), MAX_PAGE), |claim| {
-        take(Entry::Claim(claim.clone()))
-    })?;
-    each(|after| store.audit(after.map_or(0, |record: &crate::records::AuditRecord| record.sequence), MAX_PAGE), |record| {
-        take(Entry::Audit(Box::new(record.clone())))
-    })?;
-    each(|after| store.events(after.map_or(0, |record: &crate::records::EventRecord| record.sequence), MAX_PAGE), |record| {
-        take(Entry::Event(record.clone()))
-    })
+    each(
+        |after| store.claims(after.map(|claim: &crate::records::ClaimRecord| &claim.host), MAX_PAGE),
+        |claim| take(Entry::Claim(claim.clone())),
+    )?;
+    each(
+        |after| store.audit(after.map_or(0, |record: &crate::records::AuditRecord| record.sequence), MAX_PAGE),
+        |record| take(Entry::Audit(Box::new(record.clone()))),
+    )?;
+    each(
+        |after| store.events(after.map_or(0, |record: &crate::records::EventRecord| record.sequence), MAX_PAGE),
+        |record| take(Entry::Event(record.clone())),
+    )
 }

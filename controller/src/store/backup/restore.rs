@@ -46,7 +46,9 @@ impl Restore {
         // Also where somebody made a store in the meantime.
         rustix::fs::renameat_with(rustix::fs::CWD, &built, rustix::fs::CWD, &self.path, rustix::fs::RenameFlags::NOREPLACE).map_err(
             |error| match error {
-                rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY => BackupError::Store(StoreError::Exists { path: self.path.clone() }),
+                rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY => {
+                    BackupError::Store(StoreError::Exists { path: self.path.clone() })
+                }
                 error => BackupError::Io { doing: format!("put the store in place at {}", self.path.display()), source: error.into() },
             },
         )?;

@@ -169,7 +169,8 @@ fn a_backup_during_writes_shows_one_instant() {
         let backups = std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 0.. {
-                    let changes = vec![event("e"), Change::PutHost(Box::new(host(&format!("h-{number}")))), Change::AppendAudit(audit("a"))];
+                    let changes =
+                        vec![event("e"), Change::PutHost(Box::new(host(&format!("h-{number}")))), Change::AppendAudit(audit("a"))];
                     store.write(StoreWrite::new(changes)).unwrap();
                     if done.load(Ordering::SeqCst) && number > 20 {
                         break;

@@ -89,10 +89,9 @@ impl Stored for Entry {
                 let package = PackageVersion::from_message(required(row.package, "package version")?)?;
                 Self::PackageRow(PackageRow { id: row.id, manager: package.manager, package: package.package })
             }
-            Message::Inventory(row) => Self::Inventory {
-                digest: digest(&row.digest)?,
-                rows: InventoryRows::from_message(required(row.set, "inventory")?)?,
-            },
+            Message::Inventory(row) => {
+                Self::Inventory { digest: digest(&row.digest)?, rows: InventoryRows::from_message(required(row.set, "inventory")?)? }
+            }
         })
     }
 }
