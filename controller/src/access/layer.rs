@@ -1,28 +1,39 @@
-//! The layer in front of every handler: finds the caller, asks the table, and tells a refused caller why.
+//! The layer in front of every handler: finds the caller, asks the table, tells a refused caller why, and keeps an eye on calls that stay
+//! open.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::{Either, Ready, ready};
+use futures::future::BoxFuture;
 use patchwave_common::runtime::clock::Clock;
-use patchwave_common::runtime::tls::Peer;
+use patchwave_common::runtime::tls::{Peer, PeerCertificate};
 use tonic::Status;
+use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::{Caller, CallerKind, Directory, rule_of};
+use super::open_calls::{Guarded, OpenCalls};
+use super::refusals::Refusals;
+use super::{Caller, CallerKind, Directory, Rule, rule_of};
 
 /// Puts [`Access`] in front of a service.
 #[derive(Clone)]
 pub struct AccessLayer {
-    directory: Arc<Directory>,
-    clock: Arc<dyn Clock>,
+    gate: Arc<Gate>,
+    open: Arc<OpenCalls>,
+    refusals: Arc<Refusals>,
 }
 
 impl AccessLayer {
-    /// A layer that asks this directory.
+    /// A layer that asks this directory and hands what it refuses to known callers to `refusals`.
     #[must_use]
-    pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Self {
-        Self { directory, clock }
+    pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, refusals: Refusals) -> Self {
+        Self { gate: Arc::new(Gate { directory, clock }), open: Arc::default(), refusals: Arc::new(refusals) }
+    }
+
+    /// Judges open calls again and again, and ends those whose caller lost the right; drop the future to stop. A layer whose guard does not
+    /// run admits calls and never takes that back, so whoever serves with it must run this.
+    pub async fn guard_open_calls(&self) {
+        self.open.watch(&self.gate).await;
     }
 }
 
@@ -40,60 +51,82 @@ pub struct Access<S> {
     layer: AccessLayer,
 }
 
-impl<S, Body, Answer> Service<http::Request<Body>> for Access<S>
+impl<S> Service<http::Request<Body>> for Access<S>
 where
-    S: Service<http::Request<Body>, Response = http::Response<Answer>>,
-    Answer: Default,
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
-    type Response = S::Response;
+    type Response = http::Response<Body>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<S::Response, S::Error>>>;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        match self.layer.admit(&request) {
-            Ok(caller) => {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let certificate = peer.as_ref().and_then(|peer| peer.certificate.clone());
+        match self.layer.gate.admit(request.uri().path(), certificate.as_deref()) {
+            Ok((caller, rule)) => {
                 request.extensions_mut().insert(caller);
-                Either::Left(self.inner.call(request))
+                let call = self.layer.open.add(rule, certificate);
+                let answering = self.inner.call(request.map(|body| Guarded::request(body, Arc::clone(&call))));
+                Box::pin(async move { Ok(answering.await?.map(|body| Guarded::answer(body, call))) })
             }
-            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+            Err(status) => {
+                let method = request.uri().path();
+                tracing::warn!(method, peer = ?peer.map(|peer| peer.address), reason = status.message(), "call refused");
+                if let Some(certificate) = certificate {
+                    self.layer.refusals.note(&certificate.identity, method, status.message(), self.layer.gate.clock.now());
+                }
+                Box::pin(std::future::ready(Ok(status.into_http())))
+            }
         }
     }
 }
 
-impl AccessLayer {
-    fn admit<Body>(&self, request: &http::Request<Body>) -> Result<Caller, Status> {
-        let path = request.uri().path();
-        let peer = request.extensions().get::<Peer>();
-        let certificate = peer.and_then(|peer| peer.certificate.as_deref());
-        let caller = self.directory.caller(certificate, self.clock.now()).map_err(|refusal| {
-            tracing::warn!(method = path, peer = ?peer.map(|peer| peer.address), %refusal, "caller refused");
-            Status::unauthenticated(refusal.to_string())
-        })?;
-        let Some(rule) = rule_of(path) else { return Err(Status::unimplemented("there is no such method")) };
-        if rule.allows(caller.kind()) {
-            return Ok(caller);
-        }
-        tracing::warn!(method = path, caller = ?caller, "call refused");
-        Err(match caller.kind() {
-            CallerKind::Anonymous => Status::unauthenticated(
-                "this call needs a certificate (hint: a host enrols first; an operator uses a context: `patchwave context list`)",
-            ),
-            CallerKind::ExpiredHost => Status::unauthenticated(
-                "this certificate has expired and may only renew (hint: the agent renews by itself; `patchwave-agent status`)",
-            ),
-            CallerKind::ReportOnlyHost | CallerKind::ManagedHost => {
-                Status::permission_denied("a host's certificate may not make this call")
-            }
-            CallerKind::Viewer | CallerKind::Operator | CallerKind::Approver | CallerKind::Admin => match rule.least_role() {
-                Some(role) => Status::permission_denied(format!(
-                    "this call needs the role {role} or more (hint: ask an admin; `patchwave operator list` shows roles)"
-                )),
-                None => Status::permission_denied("this call is not for operators"),
-            },
-        })
+/// Who may do what, now.
+pub(super) struct Gate {
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gate {
+    /// The caller and the rule, or why not. `path` comes from anybody: it is only compared.
+    fn admit(&self, path: &str, certificate: Option<&PeerCertificate>) -> Result<(Caller, &'static Rule), Status> {
+        // The caller first: who may call nothing does not learn what there is.
+        let caller = self.caller(certificate)?;
+        let rule = rule_of(path).ok_or_else(|| Status::unimplemented("there is no such method"))?;
+        if rule.allows(caller.kind()) { Ok((caller, rule)) } else { Err(denial(rule, caller.kind())) }
+    }
+
+    /// Whether a call under `rule` may go on.
+    pub(super) fn still(&self, rule: &Rule, certificate: Option<&PeerCertificate>) -> Result<(), Status> {
+        let kind = self.caller(certificate)?.kind();
+        if rule.allows(kind) { Ok(()) } else { Err(denial(rule, kind)) }
+    }
+
+    fn caller(&self, certificate: Option<&PeerCertificate>) -> Result<Caller, Status> {
+        self.directory.caller(certificate, self.clock.now()).map_err(|refusal| Status::unauthenticated(refusal.to_string()))
+    }
+}
+
+fn denial(rule: &Rule, kind: CallerKind) -> Status {
+    match kind {
+        CallerKind::Anonymous => Status::unauthenticated(
+            "this call needs a certificate (hint: a host enrols first; an operator uses a context: `patchwave context list`)",
+        ),
+        CallerKind::ExpiredHost => Status::unauthenticated(
+            "this certificate has expired and may only renew (hint: the agent renews by itself; `patchwave-agent status`)",
+        ),
+        CallerKind::ReportOnlyHost | CallerKind::ManagedHost => Status::permission_denied("a host's certificate may not make this call"),
+        CallerKind::Viewer | CallerKind::Operator | CallerKind::Approver | CallerKind::Admin => match rule.least_role() {
+            Some(role) => Status::permission_denied(format!(
+                "this call needs the role {role} or more (hint: ask an admin; `patchwave operator list` shows roles)"
+            )),
+            None => Status::permission_denied("this call is not for operators"),
+        },
     }
 }

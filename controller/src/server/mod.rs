@@ -10,7 +10,7 @@ use patchwave_common::runtime::clock::{Clock, SystemClock};
 use patchwave_common::runtime::tls::{AcceptLimits, accept, server_config};
 use tokio::net::TcpListener;
 
-use crate::access::{AccessLayer, Directory};
+use crate::access::{AccessLayer, Directory, Refusals, record_refusals};
 use crate::app::App;
 use crate::conductor::{self, ConductorParts};
 use crate::fleet::Fleet;
@@ -103,6 +103,9 @@ impl Server {
             .add_service(agent::service(app.clone()))
             .add_service(operator::service(app.clone()));
         let routes = tonic::service::Routes::from(routes.into_axum_router().merge(metrics::router(app.clone())));
+        let (refusals, refused) = Refusals::new();
+        let access = AccessLayer::new(app.directory.clone(), clock.clone(), refusals);
+        tokio::spawn(record_refusals(refused, app.store.clone()));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()
             // HTTP/2 bounds: an agent has one stream, an operator a handful; a rapid-reset flood is cut off early.
@@ -110,7 +113,7 @@ impl Server {
             .http2_max_pending_accept_reset_streams(Some(32))
             .http2_keepalive_interval(Some(std::time::Duration::from_secs(60)))
             .http2_keepalive_timeout(Some(std::time::Duration::from_secs(20)))
-            .layer(AccessLayer::new(app.directory.clone(), clock.clone()))
+            .layer(access.clone())
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, async {
                 let _ = stopped.await;
@@ -122,11 +125,13 @@ impl Server {
                 .await;
         });
         let guard = crate::revocation::guard(app.clone());
+        let open_calls = tokio::spawn(async move { access.guard_open_calls().await });
         let closing = app.clone();
         let running = tokio::spawn(async move {
             let served = server.await;
             renewal.abort();
             guard.abort();
+            open_calls.abort();
             closing.store.close().await;
             served.context("serving")
         });
