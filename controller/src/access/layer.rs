@@ -81,7 +81,7 @@ where
                 if let Some(certificate) = certificate {
                     self.layer.refusals.note(&certificate.identity, method, status.message(), self.layer.gate.clock.now());
                 }
-                Box::pin(std::future::ready(Ok(status.into_http())))
+                Box::pin(std::future::ready(Ok(refuse(status))))
             }
         }
     }
@@ -111,6 +111,14 @@ impl Gate {
     fn caller(&self, certificate: Option<&PeerCertificate>) -> Result<Caller, Status> {
         self.directory.caller(certificate, self.clock.now()).map_err(|refusal| Status::unauthenticated(refusal.to_string()))
     }
+}
+
+/// The header of every refusal of this layer, so that a caller tells it from a handler's "no" with the same code.
+pub const REFUSED_HEADER: &str = "patchwave-refused";
+
+fn refuse(mut status: Status) -> http::Response<Body> {
+    status.metadata_mut().insert(REFUSED_HEADER, tonic::metadata::MetadataValue::from_static("access"));
+    status.into_http()
 }
 
 fn denial(rule: &Rule, kind: CallerKind) -> Status {

@@ -12,7 +12,7 @@ mod table;
 
 pub use caller::{Caller, CallerKind, Refusal};
 pub use directory::Directory;
-pub use layer::AccessLayer;
+pub use layer::{AccessLayer, REFUSED_HEADER};
 pub use refusals::{Refusals, record_refusals};
 pub use table::{Rule, TABLE, rule_of};
 
@@ -23,3 +23,6 @@ use patchwave_common::runtime::tls::Peer;
 pub fn peer_address<T>(request: &tonic::Request<T>) -> String {
     request.extensions().get::<Peer>().map_or_else(|| "an unknown address".to_owned(), |peer| peer.address.to_string())
 }
+
+#[cfg(test)]
+mod tests;

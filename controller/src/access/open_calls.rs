@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use patchwave_common::runtime::tls::PeerCertificate;
 use tonic::Status;
 use tonic::body::Body;
