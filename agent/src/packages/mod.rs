@@ -133,7 +133,7 @@ pub fn clean_stage(stage_dir: &Path, keep: &BTreeSet<Digest>) -> Result<u64, Pac
 }
 
 /// How to reach a host's packages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PackageSettings {
     /// The root directory of the packages; `None` for the machine's own. A root of one's own needs no root user.
     pub root: Option<PathBuf>,

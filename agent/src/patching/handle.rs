@@ -11,7 +11,7 @@ use patchwave_common::runtime::atomic_file::{self, FileError};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{mpsc, watch};
 
-use super::PatchingSettings;
+use super::{PatchingSettings, driver};
 use crate::packages::PackageManager;
 
 /// Commands wait in a queue of this length; a session that is faster than the driver waits. A session sends a handful a minute.
@@ -112,19 +112,7 @@ impl PatchingHandle {
     ) -> Result<(Self, mpsc::Receiver<Event>), PatchingError> {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (event_sender, events) = mpsc::channel(EVENTS);
-        let status = PatchingStatus {
-            state: "idle".to_owned(),
-            history: None,
-            newest_generation: None,
-            hold: None,
-            directory: settings.directory(),
-        };
-        let (status_sender, status) = watch::channel(status);
-        drop((manager, clock));
-        tokio::spawn(async move {
-            let (mut commands, _kept) = (command_receiver, (event_sender, status_sender));
-            while let Some(_command) = commands.recv().await {}
-        });
+        let status = driver::start(settings, manager, clock, command_receiver, event_sender)?;
         Ok((Self { commands, status }, events))
     }
 
@@ -142,6 +130,13 @@ impl PatchingHandle {
 
 fn status_path(state_dir: &Path) -> PathBuf {
     state_dir.join("patching").join("status.json")
+}
+
+/// Writes the status file.
+pub(super) fn write_status(state_dir: &Path, status: &PatchingStatus) -> Result<(), FileError> {
+    let path = status_path(state_dir);
+    let bytes = serde_json::to_vec(status).map_err(|error| FileError::Io { action: "write", path: path.clone(), source: error.into() })?;
+    atomic_file::write(&path, &bytes, atomic_file::MODE_SECRET)
 }
 
 /// The status that a running agent wrote last; `None` where none ever did. For the command line, which is another process.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use patchwave_common::domain::{ApplyOrder, Directive, DirectiveProgress, Feature, Generation, Order, RefusalReason, TakeBackOrder};
+use patchwave_common::domain::{ApplyOrder, Directive, DirectiveProgress, Feature, Generation, Order, RefusalReason, TakeBackOrder, TargetSet};
 
 use super::case::{Apply, Attempts, Case};
 use super::facts::Refusal;
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     fn refuse_apply(&self, order: &ApplyOrder) -> Option<Refusal> {
-        self.hold_refusal().or_else(|| self.clock_refusal()).or_else(|| self.quarantine_refusal(order))
+        self.hold_refusal().or_else(|| self.clock_refusal()).or_else(|| self.quarantine_refusal(&order.targets))
     }
 
     /// A directive that has not begun gives way to any newer order.
@@ -118,10 +118,11 @@ impl Machine {
         Some(Refusal::new(RefusalReason::ClockOff, detail))
     }
 
-    /// Rule 13 on the host: a version in quarantine is not applied, whatever the order says.
-    pub(super) fn quarantine_refusal(&self, order: &ApplyOrder) -> Option<Refusal> {
-        let manager = order.targets.manager;
-        let hit = order.targets.targets.iter().find(|target| {
+    /// Rule 13 on the host: a version in quarantine is neither staged nor applied, whatever the order says.
+    #[must_use]
+    pub fn quarantine_refusal(&self, targets: &TargetSet) -> Option<Refusal> {
+        let manager = targets.manager;
+        let hit = targets.targets.iter().find(|target| {
             self.quarantine.iter().any(|key| {
                 (key.manager, &key.origin, &key.source) == (manager, &target.origin, &target.source)
                     && (&key.version, &key.architecture) == (&target.to, &target.id.architecture)

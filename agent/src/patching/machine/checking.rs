@@ -105,7 +105,7 @@ impl Machine {
     }
 
     fn begin(&mut self, state: AwaitingLease, lease: &Lease) -> State {
-        if let Some(refusal) = self.hold_refusal().or_else(|| self.quarantine_refusal(&state.pending.apply.order)) {
+        if let Some(refusal) = self.hold_refusal().or_else(|| self.quarantine_refusal(&state.pending.apply.order.targets)) {
             return self.refuse(&state.pending, &refusal);
         }
         let valid_ms = lease.valid_ms.min(LEASE_LONGEST_MS);
@@ -131,7 +131,7 @@ impl Machine {
         if !self.is_live(&lease) {
             return self.ask(waited);
         }
-        if let Some(refusal) = self.quarantine_refusal(&waited.pending.apply.order) {
+        if let Some(refusal) = self.quarantine_refusal(&waited.pending.apply.order.targets) {
             return self.refuse(&waited.pending, &refusal);
         }
         self.start_apply(waited, lease)

@@ -40,6 +40,7 @@ pub use facts::{
 };
 pub use input::{Action, Fact, Input, JobId};
 pub use record::{BackOrder, End, Fence, History, Record};
+pub use restore::Left;
 pub use state::State;
 
 /// How long receipt and originals stay where a newer directive concluded the older one by itself: as a policy's default.
@@ -109,6 +110,12 @@ impl Machine {
     #[must_use]
     pub fn hold(&self) -> Option<&str> {
         self.hold.as_deref()
+    }
+
+    /// The versions that must not be installed.
+    #[must_use]
+    pub fn quarantine(&self) -> &BTreeSet<QuarantineKey> {
+        &self.quarantine
     }
 
     fn fact(&mut self, job: JobId, fact: Fact) {
