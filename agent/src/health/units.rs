@@ -89,6 +89,9 @@ mod tests {
         let names = |set: &std::collections::BTreeSet<UnitName>| set.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names(&units.failed), ["data.mount"]);
         assert_eq!(names(&units.restarting), ["web.service"]);
-        assert_eq!(units.restarts.into_iter().map(|(unit, count)| (unit.to_string(), count)).collect::<Vec<_>>(), [("web.service".into(), 3)]);
+        assert_eq!(
+            units.restarts.into_iter().map(|(unit, count)| (unit.to_string(), count)).collect::<Vec<_>>(),
+            [("web.service".into(), 3)]
+        );
     }
 }

@@ -68,7 +68,8 @@ impl StagedNote {
     /// Keeps the note; a rollout's name is a file name.
     pub fn save(&self, layout: &Layout, rollout: &RolloutId) -> Result<(), FileError> {
         let path = layout.staged_directory().join(format!("{rollout}.json"));
-        let bytes = serde_json::to_vec(self).map_err(|error| FileError::Io { action: "write", path: path.clone(), source: error.into() })?;
+        let bytes =
+            serde_json::to_vec(self).map_err(|error| FileError::Io { action: "write", path: path.clone(), source: error.into() })?;
         atomic_file::write(&path, &bytes, atomic_file::MODE_SECRET)
     }
 }

@@ -193,8 +193,8 @@ impl Store {
 
     fn write<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<(), FileError> {
         let path = self.layout.directory.join(name);
-        let bytes = serde_json::to_vec(value)
-            .map_err(|error| FileError::Io { action: "write", path: path.clone(), source: error.into() })?;
+        let bytes =
+            serde_json::to_vec(value).map_err(|error| FileError::Io { action: "write", path: path.clone(), source: error.into() })?;
         atomic_file::write(&path, &bytes, atomic_file::MODE_SECRET)
     }
 }

@@ -3,8 +3,8 @@
 //! Order: the actions of one step are done in order, and a record is on disk before anything after it is done. Nothing here decides
 //! about packages; what decides is in `machine`.
 
-mod start;
 mod staging;
+mod start;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -20,9 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::handle::{Command, Event, PatchingStatus, write_status};
 use super::journal::JournalError;
-use super::machine::{
-    Action, Case, Comparison, End, Examination, Fact, Fence, Input, JobId, Machine, Moment, Record, Refusal, State,
-};
+use super::machine::{Action, Case, Comparison, End, Examination, Fact, Fence, Input, JobId, Machine, Moment, Record, Refusal, State};
 use super::retention;
 use super::store::Store;
 use crate::health::{self, HealthContext};
@@ -192,9 +190,9 @@ impl Driver {
                     let unanswered = Fact::Compared(Comparison { target: unknown.clone(), receipt: unknown });
                     self.ask(job, unanswered, move |work, _| Fact::Compared(work.compare(case)));
                 }
-                Action::Start { job, transaction, apply, lease } => self.follow(job, move |work, store, claimed| {
-                    work.transact(store, transaction, &apply, lease, claimed)
-                }),
+                Action::Start { job, transaction, apply, lease } => {
+                    self.follow(job, move |work, store, claimed| work.transact(store, transaction, &apply, lease, claimed))
+                }
                 Action::Attach { job, transaction, apply } => {
                     self.follow(job, move |work, _, claimed| work.attach(transaction, &apply, claimed));
                 }

@@ -35,13 +35,8 @@ pub(in crate::patching) fn start(
     let launcher = Launcher::new(settings.runner.clone(), settings.isolation, clock.boot_id());
     let health = HealthContext { checks_dir: settings.checks_dir.clone(), root: settings.root.clone() };
     let (tell, told) = mpsc::channel(FACTS);
-    let placeholder = PatchingStatus {
-        state: String::new(),
-        history: None,
-        newest_generation: None,
-        hold: None,
-        directory: settings.directory(),
-    };
+    let placeholder =
+        PatchingStatus { state: String::new(), history: None, newest_generation: None, hold: None, directory: settings.directory() };
     let (status, status_receiver) = watch::channel(placeholder);
     let driver = Driver {
         machine,

@@ -199,13 +199,7 @@ impl Work {
         JobDirectory::new(&self.layout.transaction_directory(&transaction))
     }
 
-    fn job(
-        &self,
-        store: &Mutex<Store>,
-        transaction: TransactionName,
-        apply: &Apply,
-        lease: Option<LeaseDeadline>,
-    ) -> Result<Job, String> {
+    fn job(&self, store: &Mutex<Store>, transaction: TransactionName, apply: &Apply, lease: Option<LeaseDeadline>) -> Result<Job, String> {
         let conditions = lease.map(|lease| Conditions { lease, hold_in: self.settings.state_dir.clone() });
         let mut job = Job::new(transaction, conditions, self.settings.manager, self.settings.packages.clone());
         job.time_limit_secs = apply.order.transaction.time_limit.as_secs().max(1);
@@ -215,7 +209,8 @@ impl Work {
 
     fn steps(&self, store: &Mutex<Store>, transaction: TransactionName, rules: &TransactionRules) -> Result<Vec<Step>, StepsError> {
         let case = transaction.case;
-        let load = || Receipt::load(&self.layout.receipt_directory(case))?.ok_or(StepsError::NoReceipt(self.layout.receipt_directory(case)));
+        let load =
+            || Receipt::load(&self.layout.receipt_directory(case))?.ok_or(StepsError::NoReceipt(self.layout.receipt_directory(case)));
         match transaction.purpose {
             Purpose::Apply => {
                 let prepared = self.take_prepared(case).ok_or(StepsError::NothingPrepared)?;

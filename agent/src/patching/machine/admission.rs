@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use patchwave_common::domain::{ApplyOrder, Directive, DirectiveProgress, Feature, Generation, Order, RefusalReason, TakeBackOrder, TargetSet};
+use patchwave_common::domain::{
+    ApplyOrder, Directive, DirectiveProgress, Feature, Generation, Order, RefusalReason, TakeBackOrder, TargetSet,
+};
 
 use super::case::{Apply, Attempts, Case};
 use super::facts::Refusal;

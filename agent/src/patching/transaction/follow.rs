@@ -114,9 +114,7 @@ impl Following {
             return outcome;
         }
         match self.directory.cancel() {
-            Ok(true) if self.child.is_some() => {
-                not_begun(NotBegun::CouldNotStart, "its process ended before it began".to_owned())
-            }
+            Ok(true) if self.child.is_some() => not_begun(NotBegun::CouldNotStart, "its process ended before it began".to_owned()),
             Ok(true) => not_begun(NotBegun::Cancelled, "the agent ended before the transaction began".to_owned()),
             // Neither offered nor claimed: the agent ended before it had offered it.
             Ok(false) if !self.directory.is_claimed() => {

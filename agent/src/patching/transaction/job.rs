@@ -179,8 +179,8 @@ impl JobDirectory {
 
     /// Refuses a directory that others could write to.
     fn trust_directory(&self) -> Result<(), JobError> {
-        let metadata = fs::symlink_metadata(&self.path)
-            .map_err(|source| FileError::Io { action: "examine", path: self.path.clone(), source })?;
+        let metadata =
+            fs::symlink_metadata(&self.path).map_err(|source| FileError::Io { action: "examine", path: self.path.clone(), source })?;
         let why = if !metadata.is_dir() {
             "it is no directory"
         } else if metadata.uid() != rustix::process::geteuid().as_raw() {
