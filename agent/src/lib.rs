@@ -2,18 +2,23 @@
 //!
 //! * [`config`] reads the settings, [`cli`] is the command line (and the whole program: `cli::main`, so that others can re-execute
 //!   themselves as the agent).
+//! * [`doctor`] finds what will hurt.
 //! * [`hold`] is the local stop that a host's owner sets.
 //! * [`health`] runs the health checks of a policy.
 //! * [`identity`] is who the host is: enrolment, the key and certificate on disk, renewal.
 //! * [`packages`] reaches the package managers.
 //! * [`patching`] applies staged patches and takes them back.
+//! * [`run`] is the service that puts these together.
 //! * [`session`] is the one stream to the controller: a core without I/O and a thin task around it.
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod health;
+mod hint;
 pub mod hold;
 pub mod identity;
 pub mod packages;
 pub mod patching;
+pub mod run;
 pub mod session;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use patchwave_common::runtime::atomic_file::FileError;
 use patchwave_common::runtime::config::ConfigError;
 
+use crate::hint;
+
 /// A command's failure, as the user reads it.
 #[derive(Debug)]
 pub struct CliError {
@@ -40,12 +42,10 @@ impl CliError {
     /// Message and hint; errors of other modules may bring a hint of their own in the message.
     #[must_use]
     pub fn text(&self) -> String {
-        match &self.hint {
-            Some(hint) => format!("error: {}\nhint: {hint}\n", self.message),
-            None => match self.message.split_once("; hint: ") {
-                Some((message, hint)) => format!("error: {message}\nhint: {hint}\n"),
-                None => format!("error: {}\n", self.message),
-            },
+        let (message, own) = hint::split(&self.message);
+        match self.hint.as_ref().or(own.as_ref()) {
+            Some(hint) => format!("error: {message}\nhint: {hint}\n"),
+            None => format!("error: {message}\n"),
         }
     }
 }

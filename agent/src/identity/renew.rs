@@ -52,13 +52,15 @@ pub struct Keeper {
     url: String,
     identity: Mutex<HostIdentity>,
     renewed: watch::Sender<u64>,
+    /// The one that renews: the timer and a session that finds its certificate expired may come at once.
+    renewing: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
     /// Keeps `identity` fresh at the controller at `url`.
     #[must_use]
     pub fn new(store: IdentityStore, identity: HostIdentity, url: String, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, clock, url, identity: Mutex::new(identity), renewed: watch::Sender::new(0) })
+        Arc::new(Self { store, clock, url, identity: Mutex::new(identity), renewed: watch::Sender::new(0), renewing: tokio::sync::Mutex::new(()) })
     }
 
     /// The identity as it is now.
@@ -82,6 +84,7 @@ impl Keeper {
 
     /// Renews if two thirds of the certificate's life are over; tells whether it did.
     pub async fn renew_if_due(&self) -> Result<bool, HostIdentityError> {
+        let _alone = self.renewing.lock().await;
         let present = self.identity();
         if self.clock.now() < present.certificate.renew_at() {
             return Ok(false);

@@ -48,6 +48,8 @@ pub struct SessionParts<H, D> {
     pub local: mpsc::Receiver<Event>,
     /// Where the session tells how it is.
     pub status: watch::Sender<SessionStatus>,
+    /// Changes when the host has a new certificate.
+    pub renewed: watch::Receiver<u64>,
     /// Pauses between tries.
     pub retry: Retry,
 }
@@ -61,6 +63,7 @@ pub struct Session<H, D> {
     clock: Arc<dyn Clock>,
     local: mpsc::Receiver<Event>,
     status: watch::Sender<SessionStatus>,
+    renewed: watch::Receiver<u64>,
     retry: Retry,
     link: Option<Link>,
     outbox: VecDeque<FromAgent>,
@@ -75,6 +78,7 @@ enum Woken {
     Local(Option<Event>),
     Link(LinkEvent),
     Jobs(Vec<Event>),
+    Renewed,
     Said,
     Due,
 }
@@ -92,6 +96,7 @@ impl<H: Hands, D: Dial> Session<H, D> {
             clock: parts.clock,
             local: parts.local,
             status: parts.status,
+            renewed: parts.renewed,
             retry: parts.retry,
             link: None,
             outbox: VecDeque::new(),
@@ -124,6 +129,7 @@ impl<H: Hands, D: Dial> Session<H, D> {
                 }
                 Woken::Link(LinkEvent::Heard(message)) => self.handle(Event::Heard(message)).await,
                 Woken::Link(LinkEvent::Closed(closed)) => self.link_closed(closed).await,
+                Woken::Renewed => self.link_anew().await,
                 Woken::Said => {}
                 Woken::Due => self.handle(Event::Tick).await,
             }
@@ -148,6 +154,7 @@ impl<H: Hands, D: Dial> Session<H, D> {
                 Woken::Said
             }
             Some(done) = self.jobs.join_next() => Woken::Jobs(done.unwrap_or_default()),
+            Ok(()) = self.renewed.changed() => Woken::Renewed,
             event = self.local.recv() => Woken::Local(event),
             () = tokio::time::sleep(wake) => Woken::Due,
         }
@@ -290,6 +297,14 @@ impl<H: Hands, D: Dial> Session<H, D> {
 
     async fn link_closed(&mut self, closed: Closed) {
         self.leave(closed.kind.into(), &closed.text);
+        self.handle(Event::Disconnected).await;
+    }
+
+    /// A stream proves only the certificate that it was opened with: with a new one it is opened again, at once.
+    async fn link_anew(&mut self) {
+        self.link = None;
+        self.outbox.clear();
+        self.try_at = Instant::now();
         self.handle(Event::Disconnected).await;
     }
 

@@ -173,7 +173,12 @@ impl Stream {
             FromAgent::Heartbeat { clock, nonce } => {
                 self.session.heard(nonce);
                 let offset = clock.0.saturating_sub(self.app.clock.now().0);
-                self.note_clock(offset).await
+                self.note_clock(offset).await?;
+                if nonce == 0 {
+                    // Asks for nothing: it tells the agent that somebody is here.
+                    self.send(&ToAgent::Ping(0)).await?;
+                }
+                Ok(())
             }
             FromAgent::Inventory(delta) => self.inventory(delta).await,
             FromAgent::Candidates(set) => {

@@ -5,7 +5,7 @@ mod conflicts;
 mod content;
 mod crash;
 mod damage;
-pub(super) mod durable;
+mod durable;
 mod full_disk;
 mod reads;
 mod writes;
