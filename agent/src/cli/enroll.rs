@@ -104,7 +104,9 @@ fn token(args: &EnrollArgs, output: &Output) -> Result<String, CliError> {
     };
     let token = token.trim().to_owned();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(CliError::wrong_use("the join token is empty or holds blanks").hint("give exactly what `patchwave token create` showed"));
+        return Err(
+            CliError::wrong_use("the join token is empty or holds blanks").hint("give exactly what `patchwave token create` showed")
+        );
     }
     Ok(token)
 }

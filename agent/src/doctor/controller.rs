@@ -53,7 +53,11 @@ fn stopped(subject: &Subject) -> Vec<Finding> {
     match status_file::read(subject.state_dir()) {
         Ok(Some(status)) if lock::is_running(subject.state_dir()) => match status.session.link {
             LinkState::Stopped { why, .. } => {
-                vec![Finding::error("controller", format!("the controller stopped this agent: {why}"), "an operator of the controller must act")]
+                vec![Finding::error(
+                    "controller",
+                    format!("the controller stopped this agent: {why}"),
+                    "an operator of the controller must act",
+                )]
             }
             LinkState::Waiting { why, .. } => {
                 vec![Finding::warning("controller", format!("the agent is not connected: {why}"), "journalctl -u patchwave-agent")]

@@ -12,7 +12,9 @@ const RENEWABLE_MS: i64 = 90 * 24 * 3600 * 1000;
 pub(super) fn examine(subject: &Subject) -> Vec<Finding> {
     let identity = match &subject.identity {
         Ok(identity) => identity,
-        Err(error @ HostIdentityError::NotEnrolled { .. }) => return vec![Finding::error("enrolment", error, "run `patchwave-agent enroll`")],
+        Err(error @ HostIdentityError::NotEnrolled { .. }) => {
+            return vec![Finding::error("enrolment", error, "run `patchwave-agent enroll`")];
+        }
         Err(error) => return vec![Finding::error("enrolment", error, "restore the file, or enrol anew")],
     };
     let mut findings = Vec::new();

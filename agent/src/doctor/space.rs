@@ -73,12 +73,10 @@ mod tests {
     #[test]
     fn too_little_room_is_an_error_and_just_enough_a_warning() {
         let judged = |free| judge(Path::new("/boot"), free * MIB, 150 * MIB, "another kernel").map(|finding| finding.severity);
-        assert_eq!([judged(149), judged(150), judged(299), judged(300)], [
-            Some(Severity::Error),
-            Some(Severity::Warning),
-            Some(Severity::Warning),
-            None
-        ]);
+        assert_eq!(
+            [judged(149), judged(150), judged(299), judged(300)],
+            [Some(Severity::Error), Some(Severity::Warning), Some(Severity::Warning), None]
+        );
         let text = judge(Path::new("/boot"), 10 * MIB, 150 * MIB, "another kernel").unwrap().what;
         assert_eq!(text, "10 MiB are free on the disk of /boot; another kernel want 150 MiB");
     }

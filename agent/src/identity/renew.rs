@@ -60,7 +60,14 @@ impl Keeper {
     /// Keeps `identity` fresh at the controller at `url`.
     #[must_use]
     pub fn new(store: IdentityStore, identity: HostIdentity, url: String, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, clock, url, identity: Mutex::new(identity), renewed: watch::Sender::new(0), renewing: tokio::sync::Mutex::new(()) })
+        Arc::new(Self {
+            store,
+            clock,
+            url,
+            identity: Mutex::new(identity),
+            renewed: watch::Sender::new(0),
+            renewing: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// The identity as it is now.

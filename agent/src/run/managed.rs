@@ -39,7 +39,9 @@ impl ManagedHands {
         });
         match pinned.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the quarantine could not be written to the host's own pins; orders still keep to it"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the quarantine could not be written to the host's own pins; orders still keep to it")
+            }
             Err(error) => tracing::error!(%error, "writing the quarantine ended abnormally"),
         }
     }
