@@ -1,6 +1,6 @@
 //! Package managers: what is installed, what could be, and how to get there and back.
 //!
-//! One trait, [`PackageManager`]; one table of built-ins, [`BUILT_INS`]; one contract suite (`agent/tests/packages_contract.rs`) that
+//! One trait, [`PackageManager`]; one table of built-ins, [`BUILT_INS`]; one contract suite (`agent/tests/packages/`) that
 //! every implementation passes. A new package manager is one folder here, one line in the table and one fixture in the suite.
 //!
 //! Terms: *staging* downloads without changing what is installed; an *original* is the very file from which an installed version
@@ -14,6 +14,7 @@
 //! All calls block: from asynchronous code use `spawn_blocking`. Nothing here starts a transaction by itself, keeps state of a rollout,
 //! or talks to the controller.
 
+pub mod apt;
 mod command;
 mod error;
 mod process;
@@ -149,7 +150,7 @@ pub struct PackageSettings {
 type Open = fn(&PackageSettings) -> Result<Arc<dyn PackageManager>, PackageError>;
 
 /// Every package manager that this agent has, in the order in which they are looked for.
-pub const BUILT_INS: &[(Manager, Open)] = &[(Manager::Simulated, simulated::open)];
+pub const BUILT_INS: &[(Manager, Open)] = &[(Manager::Dpkg, apt::open), (Manager::Simulated, simulated::open)];
 
 /// Opens the package manager of this name.
 pub fn open(manager: Manager, settings: &PackageSettings) -> Result<Arc<dyn PackageManager>, PackageError> {

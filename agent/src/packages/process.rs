@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -40,10 +41,22 @@ impl Output {
     }
 }
 
-/// Runs the command with `PATH` and the command's own environment alone; standard input is empty.
+/// How a host names its proxies to its tools. Passed on, since apt reads them too; never shown: they may hold credentials.
+const PROXIES: [&str; 8] =
+    ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"];
+
+/// Runs the command with `PATH`, the proxies and the command's own environment alone; standard input is empty.
 pub(crate) fn run(spec: &CommandSpec) -> Result<Output, PackageError> {
+    run_in(spec, None)
+}
+
+/// As [`run`], in another directory.
+pub(crate) fn run_in(spec: &CommandSpec, directory: Option<&Path>) -> Result<Output, PackageError> {
     let mut command = Command::new(&spec.program);
-    command.args(&spec.arguments).env_clear().env("PATH", search_path()).envs(&spec.environment);
+    command.args(&spec.arguments).env_clear().env("PATH", search_path());
+    command.envs(PROXIES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)))).envs(&spec.environment);
+    // Never the directory that the agent happens to stand in.
+    command.current_dir(directory.unwrap_or(Path::new("/")));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(|source| PackageError::ToolMissing { tool: spec.program.clone(), source })?;
     let (sender, receiver) = mpsc::sync_channel(QUEUED_READS);
@@ -83,9 +96,12 @@ fn read_in_thread(
 ) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 16 * 1024];
-        while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-            if sender.send((stream, buffer[..length].to_vec())).is_err() {
-                return;
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(length) if sender.send((stream, buffer[..length].to_vec())).is_ok() => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => return,
             }
         }
     })

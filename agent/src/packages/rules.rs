@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use patchwave_common::domain::policy::TransactionRules;
-use patchwave_common::domain::{InstallState, Inventory, Mark, PackageId, PackageTarget, RefusalReason, TargetSet};
+use patchwave_common::domain::{InstallState, InstalledPackage, Inventory, Mark, PackageId, PackageTarget, RefusalReason, TargetSet};
 
 use super::{Change, ChangeKind, Difference, PackagedFile, Receipt, Refused, Simulation};
 
@@ -21,13 +21,36 @@ pub(crate) fn refuse(reason: RefusalReason, detail: String) -> Refused {
     Refused { reason, detail }
 }
 
+/// Whether two identities are one package to the package manager: none stands beside a package for all architectures, so an update may
+/// turn `all` into a concrete architecture or back.
+pub(crate) fn same_package(left: &PackageId, right: &PackageId) -> bool {
+    let either_all = [left, right].iter().any(|id| id.architecture.as_str() == "all");
+    left.name == right.name && (left.architecture == right.architecture || either_all)
+}
+
+/// What stands for this identity, in whichever state.
+pub(crate) fn installed<'a>(inventory: &'a Inventory, id: &PackageId) -> Option<&'a InstalledPackage> {
+    inventory.get(id).or_else(|| inventory.iter().find(|package| same_package(&package.id, id)))
+}
+
+/// Refuses a transaction that touches any held package, be it in the plan or not.
+pub(crate) fn refuse_held(inventory: &Inventory, simulation: &Simulation) -> Result<(), Refused> {
+    let held = simulation.changes.iter().filter(|change| installed(inventory, &change.id).is_some_and(|package| package.held));
+    let held: Vec<_> = held.map(|change| &change.id).collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("the transaction would change held packages: {} (hint: `apt-mark unhold`)", names(held));
+    Err(refuse(RefusalReason::PackageHeld, detail))
+}
+
 /// The targets that are not reached yet, if each stands where the plan saw it and none is held.
 pub(crate) fn pending<'a>(inventory: &Inventory, targets: &'a TargetSet) -> Result<Vec<&'a PackageTarget>, Refused> {
     let mut pending = Vec::new();
     let mut drifted = Vec::new();
     let mut held = Vec::new();
     for target in &targets.targets {
-        let installed = inventory.get(&target.id).filter(|package| package.state != InstallState::ConfigFiles);
+        let installed = installed(inventory, &target.id).filter(|package| package.state != InstallState::ConfigFiles);
         match installed {
             Some(package) if package.version == target.to && package.is_installed() => continue,
             // Incomplete at its target: an interrupted transaction, which this one completes.
@@ -58,8 +81,8 @@ pub(crate) fn pending<'a>(inventory: &Inventory, targets: &'a TargetSet) -> Resu
 pub(crate) fn judge(mut changes: Vec<Change>, targets: &TargetSet, rules: &TransactionRules) -> Result<Simulation, Refused> {
     changes.sort();
     let planned = |change: &&Change| {
-        targets.targets.iter().any(|target| target.id == change.id && change.to.as_ref() == Some(&target.to))
-            || (change.kind == ChangeKind::Configure && targets.targets.iter().any(|target| target.id == change.id))
+        let target = targets.targets.iter().find(|target| same_package(&target.id, &change.id));
+        target.is_some_and(|target| change.kind == ChangeKind::Configure || change.to.as_ref() == Some(&target.to))
     };
     let of = |kinds: &[ChangeKind]| {
         let unplanned = changes.iter().filter(|change| kinds.contains(&change.kind) && !planned(change));
@@ -94,7 +117,7 @@ pub(crate) fn unlike_targets(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
     let wanted = receipt.targets.targets.iter().map(|target| (&target.id, &target.to));
     let wanted = wanted.chain(receipt.additions.iter().map(|addition| (&addition.id, &addition.version)));
     for (id, version) in wanted {
-        match inventory.get(id) {
+        match installed(inventory, id) {
             Some(package) if !package.is_installed() => {
                 differences.push(difference(format!("{id} state"), "installed", format!("{:?}", package.state)));
             }
@@ -108,7 +131,7 @@ pub(crate) fn unlike_targets(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
     let mark = |mark: Mark| if mark == Mark::Auto { "auto" } else { "manual" };
     let before = receipt.packages.iter().map(|record| (&record.package.id, record.package.mark));
     for (id, was) in before.chain(receipt.additions.iter().map(|addition| (&addition.id, Mark::Auto))) {
-        if let Some(package) = inventory.get(id).filter(|package| package.mark != was) {
+        if let Some(package) = installed(inventory, id).filter(|package| package.mark != was && package.state != InstallState::ConfigFiles) {
             differences.push(difference(format!("{id} mark"), mark(was), mark(package.mark)));
         }
     }
@@ -143,8 +166,12 @@ pub(crate) fn unlike_receipt(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
         }
     }
     for addition in &receipt.additions {
-        if let Some(package) = inventory.get(&addition.id) {
-            differences.push(difference(addition.id.to_string(), "not installed", format!("{} ({:?})", package.version, package.state)));
+        let gone = if addition.residual { "removed, its configuration kept" } else { "not installed" };
+        match inventory.get(&addition.id) {
+            Some(package) if addition.residual && package.state == InstallState::ConfigFiles => {}
+            Some(package) => differences.push(difference(addition.id.to_string(), gone, format!("{} ({:?})", package.version, package.state))),
+            None if addition.residual => differences.push(difference(addition.id.to_string(), gone, "purged")),
+            None => {}
         }
     }
     differences

@@ -18,7 +18,7 @@ use super::{PackageError, StagedFile};
 
 pub use saved::{PathRole, PathState, SavedPath};
 pub(crate) use saved::{capture, compare, inside, remove, restore};
-pub(crate) use writer::{Findings, Found, file_digest, write};
+pub(crate) use writer::{Findings, Found, Hashing, file_digest, write};
 
 /// Version of the form on disk; a receipt of another form is refused, never guessed at.
 pub const RECEIPT_FORMAT: u32 = 1;
@@ -87,6 +87,8 @@ pub struct Addition {
     pub id: PackageId,
     /// The version that is brought.
     pub version: PackageVersion,
+    /// It had been removed before and its configuration was still there: the return removes it and keeps that.
+    pub residual: bool,
 }
 
 /// One way in which a host differs from what it should be.
@@ -106,12 +108,28 @@ impl std::fmt::Display for Difference {
     }
 }
 
+impl PackageRecord {
+    /// Whether the transaction replaces or removes this version.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.original != Original::NotNeeded
+    }
+}
+
 impl Receipt {
     /// Originals that the receipt lacks; empty if the way back is certain.
     pub fn missing_originals(&self) -> impl Iterator<Item = (&InstalledPackage, &str)> {
         self.packages.iter().filter_map(|record| match &record.original {
             Original::Missing(detail) => Some((&record.package, detail.as_str())),
             Original::NotNeeded | Original::Kept(_) => None,
+        })
+    }
+
+    /// The originals to return to.
+    pub fn kept_originals(&self) -> impl Iterator<Item = &StagedFile> {
+        self.packages.iter().filter_map(|record| match &record.original {
+            Original::Kept(file) => Some(file),
+            Original::NotNeeded | Original::Missing(_) => None,
         })
     }
 
@@ -178,10 +196,12 @@ pub(crate) fn prepare(directory: &Path) -> Result<(), PackageError> {
     Ok(())
 }
 
-/// Deletes the conffiles that are new in the target, where nothing stood before: a downgrade then forgets them.
-pub(crate) fn delete_new_conffiles(root: &Path, receipt: &Receipt) -> Result<(), PackageError> {
-    let new = receipt.paths.iter().filter(|saved| saved.role == PathRole::NewConffile && saved.state == PathState::Absent);
-    new.map(|saved| remove(&inside(root, &saved.path))).collect()
+/// Deletes the conffiles that the target brought and the earlier version does not have, so that a downgrade forgets them instead of
+/// keeping them as obsolete ones. `is_brought` tells those: a file of the administrator's own that stands there without the package
+/// knowing of it is left alone. One that became the package's goes too; its bytes are in the receipt and come back.
+pub(crate) fn delete_new_conffiles(root: &Path, receipt: &Receipt, is_brought: impl Fn(&SavedPath) -> bool) -> Result<(), PackageError> {
+    let new = receipt.paths.iter().filter(|saved| saved.role == PathRole::NewConffile && saved.state != PathState::Other);
+    new.filter(|saved| is_brought(saved)).try_for_each(|saved| remove(&inside(root, &saved.path)))
 }
 
 /// Puts back every saved path.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use patchwave_common::domain::{Digest, InstalledPackage, UnitName};
+use patchwave_common::domain::{Digest, InstallState, InstalledPackage, UnitName};
 
 use super::{Addition, Original, PackageRecord, PackagedFile, PathRole, RECEIPT_FORMAT, Receipt, capture, prepare};
-use crate::packages::{ChangeKind, PackageError, Simulation, StagedFile, StagedSet};
+use crate::packages::{Change, ChangeKind, PackageError, Simulation, StagedFile, StagedSet};
 
 /// What dpkg leaves beside a conffile, by ending. What was there before is kept, what was not goes on the return.
 const LEFTOVERS: [&str; 6] = [".dpkg-dist", ".dpkg-new", ".dpkg-old", ".dpkg-tmp", ".dpkg-bak", ".dpkg-remove"];
@@ -47,12 +47,14 @@ pub(crate) fn write(
         directory: directory.to_owned(),
         targets: staged.targets.clone(),
         packages: Vec::new(),
-        additions: additions(simulation),
+        additions: additions(simulation, &findings.packages),
         paths: Vec::new(),
         units: findings.units,
     };
     save_paths(root, &findings.packages, &findings.staged_conffiles, &mut receipt)?;
-    for found in findings.packages {
+    // A removed package whose configuration is left is brought anew: an addition, with its conffiles among the saved paths.
+    let present = findings.packages.into_iter().filter(|found| found.package.state != InstallState::ConfigFiles);
+    for found in present {
         let original = keep_original(&found.package, staged, simulation, &receipt)?;
         receipt.packages.push(PackageRecord { package: found.package, conffiles: found.conffile_records, files: found.files, original });
     }
@@ -60,9 +62,12 @@ pub(crate) fn write(
     Ok(receipt)
 }
 
-fn additions(simulation: &Simulation) -> Vec<Addition> {
-    let installs = simulation.of(ChangeKind::Install);
-    installs.filter_map(|change| Some(Addition { id: change.id.clone(), version: change.to.clone()? })).collect()
+fn additions(simulation: &Simulation, residual: &[Found]) -> Vec<Addition> {
+    let addition = |change: &Change| {
+        let residual = residual.iter().any(|found| found.package.id == change.id);
+        Some(Addition { id: change.id.clone(), version: change.to.clone()?, residual })
+    };
+    simulation.of(ChangeKind::Install).filter_map(addition).collect()
 }
 
 fn save_paths(root: &Path, packages: &[Found], staged_conffiles: &[PathBuf], receipt: &mut Receipt) -> Result<(), PackageError> {

@@ -46,6 +46,12 @@ impl Simulated {
         Ok(Self { root: root.to_owned(), file: StateFile::open(root)? })
     }
 
+    /// The root of its files.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Changes the host as its world would: archive, holds, faults. Not part of the trait.
     pub fn change<T>(&self, change: impl FnOnce(&mut SimulatedState) -> T) -> Result<T, PackageError> {
         self.file.change(change)
@@ -382,7 +388,9 @@ impl PackageManager for Simulated {
 
     fn perform(&self, action: &Action) -> Result<(), PackageError> {
         match action {
-            Action::DeleteNewConffiles { receipt } => receipt::delete_new_conffiles(&self.root, &receipt::required(receipt)?),
+            Action::DeleteNewConffiles { receipt } => {
+                receipt::delete_new_conffiles(&self.root, &receipt::required(receipt)?, |saved| saved.state == super::PathState::Absent)
+            }
             Action::RestorePaths { receipt } => receipt::restore_paths(&self.root, &receipt::required(receipt)?),
             Action::SimulatedApply { receipt, staged } => self.apply(staged, &receipt::required(receipt)?),
             Action::SimulatedRestore { receipt } => self.restore(&receipt::required(receipt)?),

@@ -1,0 +1,107 @@
+//! Debian's control format (deb822): paragraphs of fields, as dpkg's database, apt's states and the archives' indexes use it. Pure.
+//!
+//! Lenient by intent: what is no field is skipped, since these files are other programs' and one odd line must not hide a host's packages.
+
+/// One paragraph's fields in the order of the file. Borrowed from the text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Paragraph<'a> {
+    fields: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Paragraph<'a> {
+    /// The value of a field, its continuation lines included; names are compared without regard to case, as dpkg does.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// A field's continuation lines, trimmed, without empty ones.
+    pub(crate) fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.get(name).unwrap_or_default().lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+}
+
+/// The paragraphs of a text, empty ones left out.
+pub(crate) fn paragraphs(text: &str) -> Paragraphs<'_> {
+    Paragraphs { rest: text }
+}
+
+/// See [`paragraphs`].
+#[derive(Debug)]
+pub(crate) struct Paragraphs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Paragraphs<'a> {
+    type Item = Paragraph<'a>;
+
+    fn next(&mut self) -> Option<Paragraph<'a>> {
+        let mut fields: Vec<(&'a str, &'a str)> = Vec::new();
+        while !self.rest.is_empty() {
+            let (line, mut after) = split_line(self.rest);
+            if line.trim().is_empty() {
+                self.rest = after;
+                if fields.is_empty() {
+                    continue;
+                }
+                break;
+            }
+            let mut length = line.len();
+            // Continuation lines begin with white space; the value keeps them.
+            while after.starts_with([' ', '\t']) && !split_line(after).0.trim().is_empty() {
+                let (more, rest) = split_line(after);
+                length = self.rest.len() - after.len() + more.len();
+                after = rest;
+            }
+            let whole = &self.rest[..length];
+            self.rest = after;
+            if let Some((name, value)) = whole.split_once(':').filter(|(name, _)| is_field_name(name)) {
+                fields.push((name, value.trim()));
+            }
+        }
+        (!fields.is_empty()).then_some(Paragraph { fields })
+    }
+}
+
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+}
+
+/// The first line without its end, and what follows.
+fn split_line(text: &str) -> (&str, &str) {
+    match text.find('\n') {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn fields_continue_over_lines_and_paragraphs_end_at_empty_ones() {
+        let text = "\n\nPackage: a\nConffiles:\n /etc/a 00\n /etc/b 11 obsolete\nVersion:1\n\n\n# remark\npackage: b\nnonsense\n";
+        let all: Vec<_> = paragraphs(text).collect();
+        assert_eq!(all.len(), 2);
+        assert_eq!((all[0].get("PACKAGE"), all[0].get("Version")), (Some("a"), Some("1")));
+        assert_eq!(all[0].lines("Conffiles").collect::<Vec<_>>(), ["/etc/a 00", "/etc/b 11 obsolete"]);
+        assert_eq!((all[1].get("Package"), all[1].get("Version")), (Some("b"), None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived_and_ends(text in "(?s).{0,400}") {
+            prop_assert!(paragraphs(&text).count() <= text.len());
+        }
+
+        #[test]
+        fn anything_that_looks_like_a_database_is_survived(text in "((Package|Status|Version|X): ?[ -~\n]{0,20}\n|\n| [ -~]{0,9}\n){0,40}") {
+            for paragraph in paragraphs(&text) {
+                prop_assert!(paragraph.fields.iter().all(|(name, _)| !name.contains('\n')));
+            }
+        }
+    }
+}

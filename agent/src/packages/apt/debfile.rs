@@ -1,0 +1,31 @@
+//! What is inside a .deb, by `dpkg-deb`: control files and conffiles. The files come from an archive: bounded, never executed.
+
+use std::path::{Path, PathBuf};
+
+use super::layout::Layout;
+use super::status::read_text;
+use crate::packages::{PackageError, process};
+
+/// How long unpacking a control archive may take; it is a few kilobytes.
+const CONTROL_LIMIT_SECS: u64 = 60;
+/// Bound on a list of conffiles.
+const CONFFILES_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Unpacks the control files into a directory that is gone when dropped.
+pub(crate) fn control(layout: &Layout, deb: &Path) -> Result<tempfile::TempDir, PackageError> {
+    let directory = tempfile::tempdir_in(&layout.state_dir).map_err(PackageError::io("make a directory in", &layout.state_dir))?;
+    let arguments = vec!["--control".to_owned(), deb.display().to_string(), directory.path().display().to_string()];
+    process::run(&layout.command("dpkg-deb", "read control files", CONTROL_LIMIT_SECS, arguments))?.successful("dpkg-deb")?;
+    Ok(directory)
+}
+
+/// The conffiles that a .deb brings. A path may follow a flag such as `remove-on-upgrade`.
+pub(crate) fn conffiles(layout: &Layout, deb: &Path) -> Result<Vec<PathBuf>, PackageError> {
+    let control = control(layout, deb)?;
+    let path = control.path().join("conffiles");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = read_text(&path, CONFFILES_MAX_BYTES)?;
+    Ok(text.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(line[at..].trim_end()))).collect())
+}
