@@ -42,8 +42,7 @@ impl Output {
 }
 
 /// How a host names its proxies to its tools. Passed on, since apt reads them too; never shown: they may hold credentials.
-const PROXIES: [&str; 8] =
-    ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"];
+const PROXIES: [&str; 8] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"];
 
 /// Runs the command with `PATH`, the proxies and the command's own environment alone; standard input is empty.
 pub(crate) fn run(spec: &CommandSpec) -> Result<Output, PackageError> {

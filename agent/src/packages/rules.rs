@@ -131,7 +131,8 @@ pub(crate) fn unlike_targets(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
     let mark = |mark: Mark| if mark == Mark::Auto { "auto" } else { "manual" };
     let before = receipt.packages.iter().map(|record| (&record.package.id, record.package.mark));
     for (id, was) in before.chain(receipt.additions.iter().map(|addition| (&addition.id, Mark::Auto))) {
-        if let Some(package) = installed(inventory, id).filter(|package| package.mark != was && package.state != InstallState::ConfigFiles) {
+        if let Some(package) = installed(inventory, id).filter(|package| package.mark != was && package.state != InstallState::ConfigFiles)
+        {
             differences.push(difference(format!("{id} mark"), mark(was), mark(package.mark)));
         }
     }
@@ -169,7 +170,9 @@ pub(crate) fn unlike_receipt(inventory: &Inventory, receipt: &Receipt) -> Vec<Di
         let gone = if addition.residual { "removed, its configuration kept" } else { "not installed" };
         match inventory.get(&addition.id) {
             Some(package) if addition.residual && package.state == InstallState::ConfigFiles => {}
-            Some(package) => differences.push(difference(addition.id.to_string(), gone, format!("{} ({:?})", package.version, package.state))),
+            Some(package) => {
+                differences.push(difference(addition.id.to_string(), gone, format!("{} ({:?})", package.version, package.state)))
+            }
             None if addition.residual => differences.push(difference(addition.id.to_string(), gone, "purged")),
             None => {}
         }

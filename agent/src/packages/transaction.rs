@@ -155,7 +155,10 @@ pub(super) fn clean_stage(stage_dir: &Path, keep: &BTreeSet<Digest>) -> Result<u
     for entry in entries {
         let entry = entry.map_err(PackageError::io("read", stage_dir))?;
         let name = entry.file_name();
-        let digest = name.to_str().and_then(|name| name.strip_suffix(".deb").or(name.strip_suffix(".json"))).and_then(|digest| Digest::parse(digest).ok());
+        let digest = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".deb").or(name.strip_suffix(".json")))
+            .and_then(|digest| Digest::parse(digest).ok());
         if digest.is_some_and(|digest| keep.contains(&digest)) {
             continue;
         }

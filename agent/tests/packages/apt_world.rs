@@ -135,7 +135,11 @@ impl World for AptWorld {
     /// The witness is dpkg's own log: it has every unpacking and configuring.
     fn history(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.root().join("var/log/dpkg.log")).unwrap_or_default();
-        log.lines().filter_map(|line| line.get(20..)).filter(|line| !line.starts_with("status") && !line.starts_with("startup")).map(str::to_owned).collect()
+        log.lines()
+            .filter_map(|line| line.get(20..))
+            .filter(|line| !line.starts_with("status") && !line.starts_with("startup"))
+            .map(str::to_owned)
+            .collect()
     }
 
     fn run(&self, step: &Step) -> Result<(), String> {

@@ -13,8 +13,7 @@ const REBOOT_LIST_MAX_BYTES: u64 = 256 * 1024;
 const REBOOT_PACKAGES_MAX: usize = 1000;
 
 /// Units that change packages on their own.
-const UNITS: [&str; 3] =
-    ["apt-daily-upgrade.timer", "dnf-automatic.timer", "dnf-automatic-install.timer"];
+const UNITS: [&str; 3] = ["apt-daily-upgrade.timer", "dnf-automatic.timer", "dnf-automatic-install.timer"];
 
 /// Active tools that change packages, ordered. A host without systemd may still run apt's daily script from cron, so there its
 /// configuration alone decides.

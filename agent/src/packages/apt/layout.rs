@@ -124,14 +124,7 @@ impl Layout {
         if let Some(path) = &self.sandbox {
             environment.insert("APT_CONFIG".to_owned(), path.display().to_string());
         }
-        CommandSpec {
-            program: program.to_owned(),
-            arguments,
-            environment,
-            time_limit_secs,
-            purpose: purpose.to_owned(),
-            may_fail: false,
-        }
+        CommandSpec { program: program.to_owned(), arguments, environment, time_limit_secs, purpose: purpose.to_owned(), may_fail: false }
     }
 
     /// Options for dpkg itself: for a root of one's own as [`Self::configuration`] tells apt.

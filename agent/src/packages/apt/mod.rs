@@ -122,7 +122,9 @@ impl PackageManager for Apt {
         match action {
             Action::DeleteNewConffiles { receipt } => snapshot::delete_new_conffiles(&self.layout, &receipt::required(receipt)?),
             Action::RestorePaths { receipt } => receipt::restore_paths(self.layout.root(), &receipt::required(receipt)?),
-            Action::SimulatedApply { .. } | Action::SimulatedRestore { .. } => Err(PackageError::NoSuchManager { manager: Manager::Simulated }),
+            Action::SimulatedApply { .. } | Action::SimulatedRestore { .. } => {
+                Err(PackageError::NoSuchManager { manager: Manager::Simulated })
+            }
         }
     }
 

@@ -94,7 +94,8 @@ pub(crate) fn parse_indexes(text: &str) -> HashMap<String, Origin> {
                 origin.site = site_of(site);
             }
         } else if line.starts_with(' ') {
-            let index = body.split_once(' ').filter(|(priority, _)| priority.parse::<i32>().is_ok()).map(|(_, index)| index.trim().to_owned());
+            let index =
+                body.split_once(' ').filter(|(priority, _)| priority.parse::<i32>().is_ok()).map(|(_, index)| index.trim().to_owned());
             if let Some(index) = &index {
                 indexes.entry(index.clone()).or_default();
             }
@@ -209,14 +210,20 @@ mod tests {
 
     #[test]
     fn odd_release_lines_are_read() {
-        let text = " 500 http://m x/main amd64 Packages\n     release v=1,o=A, B and C,a=x=y,n=,l=L,c=main,b=amd64\n     origin u:p@m/path\n";
+        let text =
+            " 500 http://m x/main amd64 Packages\n     release v=1,o=A, B and C,a=x=y,n=,l=L,c=main,b=amd64\n     origin u:p@m/path\n";
         let origin = parse_indexes(text).remove("http://m x/main amd64 Packages").unwrap();
-        assert_eq!((origin.origin.as_str(), origin.suite.as_str(), origin.codename.as_str(), origin.site.as_str()), ("A, B and C", "x=y", "", "m"));
+        assert_eq!(
+            (origin.origin.as_str(), origin.suite.as_str(), origin.codename.as_str(), origin.site.as_str()),
+            ("A, B and C", "x=y", "", "m")
+        );
     }
 
     #[test]
     fn a_phased_version_is_a_version() {
-        let tables = parse_tables("a:\n  Installed: 1\n  Candidate: 2\n  Version table:\n     2 500 (phased 10%)\n        500 http://m x Packages\n");
+        let tables = parse_tables(
+            "a:\n  Installed: 1\n  Candidate: 2\n  Version table:\n     2 500 (phased 10%)\n        500 http://m x Packages\n",
+        );
         assert_eq!(tables[0].row("2").unwrap().indexes, [(500, "http://m x Packages".to_owned())]);
     }
 

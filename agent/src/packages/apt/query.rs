@@ -45,8 +45,7 @@ pub(crate) fn tables<'a>(
         arguments.extend(extra.iter().map(|file| format!("--with-source={file}")));
         arguments.extend(some.iter().map(|id| apt_name(id)));
         let text = query(layout, "ask apt for versions", arguments)?;
-        let mut tables: HashMap<String, Table> =
-            policy::parse_tables(&text).into_iter().map(|table| (table.name.clone(), table)).collect();
+        let mut tables: HashMap<String, Table> = policy::parse_tables(&text).into_iter().map(|table| (table.name.clone(), table)).collect();
         for &id in some {
             let native = tables.remove(&id.to_string()).or_else(|| tables.get(id.name.as_str()).cloned());
             found.extend(native.map(|table| (id.clone(), table)));

@@ -101,7 +101,11 @@ mod tests {
             ),
             ("E: The repository 'http://m/debian nosuch Release' does not have a Release file.", "http://m/debian nosuch Release", "suite"),
             ("E: Malformed entry 3 in list file /etc/apt/sources.list (URI parse)", "/etc/apt/sources.list", "correct the line"),
-            ("E: Type 'dep' is not known on line 1 in source list /etc/apt/sources.list.d/x.list", "/etc/apt/sources.list.d/x.list", "line"),
+            (
+                "E: Type 'dep' is not known on line 1 in source list /etc/apt/sources.list.d/x.list",
+                "/etc/apt/sources.list.d/x.list",
+                "line",
+            ),
             ("W: x\nW: Failed to fetch http://m/x  407  Proxy Authentication Required", "http://m/x", "proxy wants"),
             ("E: The repository 'file:/srv/x ./ Release' does not have a Release file.", "file:/srv/x ./ Release", "suite"),
         ] {

@@ -167,7 +167,8 @@ mod tests {
         let output = "Inst libx [1] (2 Debian:12/stable, D:1/x [amd64]) [libx:amd64 on libx:i386] [libx:i386 ]\n\
             Inst libx:i386 [1] (2 Debian:12/stable [i386]) []\nConf libx (2 Debian [amd64])\nConf libx:i386 (2 Debian [i386])\n\
             Inst tool [1] (2 D [amd64])\nConf other (3 D [all])\nPurg old [9]\nInst  broken\nRemv\n";
-        let inventory = inventory(&[("libx", "1", "amd64"), ("libx", "1", "i386"), ("tool", "1", "all"), ("other", "3", "all"), ("old", "9", "amd64")]);
+        let inventory =
+            inventory(&[("libx", "1", "amd64"), ("libx", "1", "i386"), ("tool", "1", "all"), ("other", "3", "all"), ("old", "9", "amd64")]);
         let wanted =
             ["Upgrade libx:amd64 1 2", "Upgrade libx:i386 1 2", "Remove old:amd64 9 -", "Configure other:all 3 3", "Upgrade tool:all 1 2"];
         assert_eq!(told(output, &inventory), wanted);

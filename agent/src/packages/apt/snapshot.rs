@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use patchwave_common::domain::PackageId;
 
+use super::debfile;
 use super::files::Files;
 use super::layout::Layout;
 use super::status::{self, Database, Entry};
-use super::debfile;
 use crate::packages::receipt::{self, Findings, Found};
 use crate::packages::{Difference, PackageError, Receipt, Simulation, StagedSet, rules};
 

@@ -13,7 +13,9 @@ use super::policy::{Record, Table};
 use super::query::apt_name;
 use super::shelf::Shelf;
 use super::{originals, quarantine, query, resolve, status, transaction};
-use crate::packages::{Change, ChangeKind, MissingOriginal, NotStaged, PackageError, PackageSettings, StagedFile, StagedSet, process, rules};
+use crate::packages::{
+    Change, ChangeKind, MissingOriginal, NotStaged, PackageError, PackageSettings, StagedFile, StagedSet, process, rules,
+};
 
 /// How long the resolver may think; seconds for a whole release, at ordinary priority.
 const RESOLVE_LIMIT_SECS: u64 = 300;
@@ -132,7 +134,8 @@ fn resolve_with_sources(
             None => shelf.find(&target.id, &target.to),
         };
         let Some(file) = kept.map_err(|error| not_staged(&error))? else {
-            let detail = format!("{} {} is in no index of this host (hint: was it superseded? are the indexes fresh?)", target.id, target.to);
+            let detail =
+                format!("{} {} is in no index of this host (hint: was it superseded? are the indexes fresh?)", target.id, target.to);
             return Err(NotStaged { reason: NotStagedReason::Gone, detail });
         };
         arguments.push(file.path(shelf.directory()).display().to_string());
@@ -191,7 +194,9 @@ fn check_room(layout: &Layout, settings: &PackageSettings, shelf: &Shelf, bytes:
         let needed = bytes.saturating_add(settings.keep_free_bytes);
         if free < needed {
             let directory = directory.display();
-            return Err(full(format!("{directory} has {free} bytes free, {needed} are needed (hint: free some room, or run `apt-get clean`)")));
+            return Err(full(format!(
+                "{directory} has {free} bytes free, {needed} are needed (hint: free some room, or run `apt-get clean`)"
+            )));
         }
     }
     Ok(())

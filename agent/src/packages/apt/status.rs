@@ -186,8 +186,7 @@ fn entry(id: &PackageId, paragraph: &Paragraph<'_>) -> Option<Entry> {
     let version = paragraph.get("Version").or_else(|| paragraph.get("Config-Version"))?;
     let version = PackageVersion::parse(version).ok()?;
     let (source, source_version) = source_of(paragraph, &id.name, &version);
-    let package =
-        InstalledPackage { id: id.clone(), version, source, source_version, state, mark: Mark::Manual, held: want == "hold" };
+    let package = InstalledPackage { id: id.clone(), version, source, source_version, state, mark: Mark::Manual, held: want == "hold" };
     Some(Entry {
         package,
         conffiles: paragraph.lines("Conffiles").map(str::to_owned).collect(),

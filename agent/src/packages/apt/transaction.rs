@@ -10,9 +10,7 @@ use patchwave_common::domain::{InstallState, Inventory, Manager, Mark, PackageTa
 use super::layout::{Layout, option};
 use super::query::apt_name;
 use super::{quarantine, query, resolve, status};
-use crate::packages::{
-    CommandSpec, PackageError, Receipt, Refused, Simulation, StagedFile, StagedSet, Step, process, redact, rules,
-};
+use crate::packages::{CommandSpec, PackageError, Receipt, Refused, Simulation, StagedFile, StagedSet, Step, process, redact, rules};
 
 /// How long a simulation may take.
 const SIMULATE_LIMIT_SECS: u64 = 300;
@@ -257,8 +255,7 @@ pub(crate) fn return_steps(layout: &Layout, receipt: &Receipt, transaction: &Tra
         // Apt cannot mend a package that was torn in the middle of unpacking, dpkg in the next step can.
         downgrade.may_fail = true;
         steps.push(Step::Run(downgrade));
-        let options =
-            ["--skip-same-version", "--force-downgrade", "--force-confdef", "--force-confold", "--auto-deconfigure", "--install"];
+        let options = ["--skip-same-version", "--force-downgrade", "--force-confdef", "--force-confold", "--auto-deconfigure", "--install"];
         let arguments: Vec<&str> = options.into_iter().chain(originals.iter().map(String::as_str)).collect();
         steps.push(Step::Run(layout.dpkg_command("complete the return", limit(transaction), &arguments)));
     }
