@@ -30,6 +30,15 @@ pub mod store {
     pub mod v1 {
         tonic::include_proto!("patchwave.store.v1");
     }
+
+    /// Plans and logs of rollouts.
+    pub mod rollout {
+        /// Version 1.
+        #[allow(missing_docs, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            tonic::include_proto!("patchwave.store.rollout.v1");
+        }
+    }
 }
 
 /// The compiled descriptors of every .proto file, as an encoded `FileDescriptorSet`: tests enumerate services and methods from it.

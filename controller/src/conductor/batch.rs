@@ -82,7 +82,7 @@ impl Conductor {
         let now = self.clock.now();
         let Some(rollout) = self.rollouts.get_mut(id) else { return Err(Rejected::Malformed("the rollout is not there")) };
         let revision = rollout.revision();
-        let recorded = Recorded { at: now, event };
+        let recorded = Recorded { at: rollout.last_at().max(now), event };
         let transition = rollout.step(&recorded)?;
         let pending = batch.pending(id, revision);
         for ordered in recorded.event.orders() {

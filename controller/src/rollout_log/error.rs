@@ -29,3 +29,9 @@ pub enum LogError {
     #[error(transparent)]
     Value(#[from] patchwave_common::domain::ParseError),
 }
+
+impl LogError {
+    pub(super) fn damaged(what: &'static str, error: &prost::DecodeError) -> Self {
+        Self::Damaged { what, detail: error.to_string() }
+    }
+}

@@ -38,6 +38,8 @@ pub struct InitRequest {
 
 /// What `init` made.
 pub struct Initialised {
+    /// Names the fleet.
+    pub trust_domain: String,
     /// SHA-256 of the authority's certificate.
     pub fingerprint: Digest,
     /// How the operator reaches the controller.
@@ -87,6 +89,7 @@ pub fn init(request: &InitRequest, now: Timestamp) -> anyhow::Result<Initialised
     let host = request.names.first().map_or("localhost", String::as_str);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     Ok(Initialised {
+        trust_domain: trust_domain.to_string(),
         fingerprint: authority.fingerprint(),
         url: format!("https://{host}:{}", request.listen.port()),
         authority_pem: authority.certificate_pem().to_owned(),

@@ -20,11 +20,13 @@ use crate::records::{
     RolloutHead, Serial, TokenRecord,
 };
 
+pub mod backup;
 mod change;
 mod codec;
 #[cfg(test)]
 mod contract;
 mod embedded;
+mod entry;
 mod error;
 mod group;
 mod kinds;
@@ -35,6 +37,7 @@ mod sled;
 mod testing;
 
 pub use change::{Change, Guard, Write};
+pub use entry::{Counters, Entry};
 pub use error::StoreError;
 pub use group::StoreHandle;
 pub use kinds::{DEFAULT_KIND, KINDS, open, open_memory};
@@ -78,12 +81,21 @@ impl Iterator for GenerationBlock {
 /// A row of the table of package versions: everything that an inventory says of one package, under the store's own durable id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageRow {
-    /// Durable within this store (a restore may number anew); never leaves the controller.
+    /// Durable within this store, also through backup and restore; never leaves the controller.
     pub id: u32,
     /// The package manager.
     pub manager: Manager,
     /// The package.
     pub package: InstalledPackage,
+}
+
+/// An inventory as ids of [`PackageRow`]s.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InventoryRows {
+    /// The package manager.
+    pub manager: Manager,
+    /// The ids.
+    pub rows: RoaringBitmap,
 }
 
 /// Reads. Every list is a page: at most `limit` (and never more than [`MAX_PAGE`]) records in ascending order of their key, after `after`.
@@ -122,6 +134,8 @@ pub trait StoreRead: Send + Sync {
     fn rollout(&self, id: &RolloutId) -> Result<Option<RolloutHead>>;
     /// Summaries, by id.
     fn rollouts(&self, after: Option<&RolloutId>, limit: usize) -> Result<Vec<RolloutHead>>;
+    /// Every rollout of which a log, a plan, a snapshot or a summary is kept, by id.
+    fn rollout_ids(&self, after: Option<&RolloutId>, limit: usize) -> Result<Vec<RolloutId>>;
     /// Number of records in a rollout's log; 0 where there is none.
     fn rollout_revision(&self, id: &RolloutId) -> Result<u64>;
     /// Records of a rollout's log, in order, the first being number `from` (counted from 0).
@@ -139,8 +153,8 @@ pub trait StoreRead: Send + Sync {
 
     /// An inventory.
     fn inventory(&self, digest: &Digest) -> Result<Option<Inventory>>;
-    /// Ids of an inventory's rows in the table of package versions, for read models that index by id.
-    fn inventory_rows(&self, digest: &Digest) -> Result<Option<RoaringBitmap>>;
+    /// An inventory as ids of rows in the table of package versions, for read models that index by id.
+    fn inventory_rows(&self, digest: &Digest) -> Result<Option<InventoryRows>>;
     /// The table of package versions, by id. Ids start at 1 and rows never change.
     fn package_rows(&self, after: u32, limit: usize) -> Result<Vec<PackageRow>>;
     /// Candidates.
@@ -178,8 +192,14 @@ pub trait Store: StoreRead {
     /// Sets aside `count` generations, durably.
     fn reserve_generations(&self, count: u32) -> Result<GenerationBlock>;
 
-    /// Raises the epoch, so that every generation given out from now on is newer than any before; gives the new epoch.
-    fn raise_epoch(&self) -> Result<u32>;
+    /// Raises the epoch above what it is and above `above`, so that every generation given out from now on is newer than any before; gives
+    /// the new epoch. `above` is the epoch of a generation that an agent has seen, where one knows of it (one backup restored twice gives
+    /// one epoch twice), else 0.
+    fn raise_epoch(&self, above: u32) -> Result<u32>;
+
+    /// Keeps records exactly as they are, numbers, revisions and digests included: for restoring a backup into a new store that nobody uses
+    /// yet. Content comes before the hosts that have it; [`Entry::Counters`] may come at any place.
+    fn import(&self, entries: Vec<Entry>) -> Result<()>;
 
     /// Reads everything and checks it against its checksums, and that nothing is missing.
     fn verify(&self) -> Result<()>;

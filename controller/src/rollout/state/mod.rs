@@ -198,7 +198,7 @@ impl Rollout {
             Life::Running if self.current_wave().is_none() => RolloutState::CatchingUp,
             Life::Running => RolloutState::Running,
             Life::Stopping { .. } => RolloutState::Stopping,
-            Life::Aborting { .. } => RolloutState::Aborted,
+            Life::Aborting { .. } => RolloutState::Aborting,
             Life::Ended { .. } if self.tallies.unresolved() > 0 => RolloutState::NeedsAttention,
             Life::Ended { outcome: Outcome::Completed, .. } => RolloutState::Completed,
             Life::Ended { outcome: Outcome::Stopped, .. } => RolloutState::Stopped,

@@ -23,6 +23,8 @@ named!(
         Stopping = "stopping",
         /// Stopped by a failure limit.
         Stopped = "stopped",
+        /// An operator ended it; what has begun finishes.
+        Aborting = "aborting",
         /// Ended by an operator.
         Aborted = "aborted",
         /// Done.
@@ -116,6 +118,6 @@ impl RolloutState {
     /// Nothing will be released any more.
     #[must_use]
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Stopping | Self::Stopped | Self::Aborted | Self::Completed | Self::NeedsAttention)
+        matches!(self, Self::Stopping | Self::Stopped | Self::Aborting | Self::Aborted | Self::Completed | Self::NeedsAttention)
     }
 }

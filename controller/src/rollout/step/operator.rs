@@ -4,7 +4,7 @@ use patchwave_common::domain::{Digest, OperatorName, Timestamp, clean_text};
 
 use super::Transition;
 use crate::records::Actor;
-use crate::rollout::event::Event;
+use crate::rollout::event::{Event, PauseReason};
 use crate::rollout::plan::WaveIndex;
 use crate::rollout::rejected::Rejected;
 use crate::rollout::state::{Cause, Life, Pause, Phase, Rollout, TAKE_BACK};
@@ -13,6 +13,19 @@ use crate::rollout::state::{Cause, Life, Pause, Phase, Rollout, TAKE_BACK};
 const MAX_REASON_CHARS: usize = 500;
 
 impl Rollout {
+    /// The events of an operator's word to go on. Where the pause is a gate's that lacks evidence, a given reason lets that gate pass
+    /// (rule 6: never silently); without one the rollout watches on for another time limit.
+    #[must_use]
+    pub fn resume(&self, by: &Actor, reason: &str) -> Vec<Event> {
+        let of_gate = self
+            .pause
+            .as_ref()
+            .is_some_and(|pause| matches!(pause.reason, PauseReason::TimeLimit | PauseReason::TooLittleEvidence | PauseReason::EmptyWave));
+        let wave = self.current_wave().filter(|&wave| of_gate && !reason.trim().is_empty() && self.check_overridden(wave).is_ok());
+        let overridden = wave.map(|wave| Event::GateOverridden { by: by.clone(), wave, reason: reason.to_owned() });
+        overridden.into_iter().chain([Event::Resumed { by: by.clone() }]).collect()
+    }
+
     pub(super) fn check_created(&self, plan: Digest) -> Result<(), Rejected> {
         match &self.life {
             Life::New if plan == self.root => Ok(()),

@@ -42,6 +42,7 @@ pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Ro
         taken_back: summary.taken_back,
         needs_attention: summary.needs_attention,
         untouched: summary.untouched,
+        changed: summary.changed,
         approvals_needed: summary.approvals_needed,
         approved_by: summary.approved_by.iter().map(ToString::to_string).collect(),
     }

@@ -7,6 +7,8 @@ use patchwave_common::domain::{
 use patchwave_proto::store::v1;
 use roaring::RoaringBitmap;
 
+use crate::store::InventoryRows;
+
 use super::{CodecError, Stored, digest, known, manager_from_message, manager_to_message, unspecified};
 
 /// A row of the table of package versions, without its id.
@@ -14,13 +16,6 @@ use super::{CodecError, Stored, digest, known, manager_from_message, manager_to_
 pub(crate) struct PackageVersion {
     pub manager: Manager,
     pub package: InstalledPackage,
-}
-
-/// An inventory as ids of that table.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct InventorySet {
-    pub manager: Manager,
-    pub rows: RoaringBitmap,
 }
 
 impl Stored for PackageVersion {
@@ -75,7 +70,7 @@ impl Stored for PackageVersion {
     }
 }
 
-impl Stored for InventorySet {
+impl Stored for InventoryRows {
     type Message = v1::InventorySet;
     const WHAT: &'static str = "inventory";
 

@@ -4,6 +4,7 @@
 //! a default taken silently. May not do I/O.
 
 mod content;
+mod entry;
 mod fleet;
 mod host;
 mod logs;
@@ -16,7 +17,7 @@ use prost::Message;
 
 use crate::records::Actor;
 
-pub(crate) use content::{InventorySet, PackageVersion, inventory_from_packages};
+pub(crate) use content::{PackageVersion, inventory_from_packages};
 
 /// A stored message that does not make a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

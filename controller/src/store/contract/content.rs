@@ -39,7 +39,7 @@ pub(super) fn package_versions_have_durable_ids_that_inventories_share(bed: Bed)
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(store.package_rows(3, 100).unwrap(), rows[3..]);
     let ids = |packages| store.inventory_rows(&inventory(packages).digest()).unwrap().unwrap();
-    let common = ids(WEB) & ids(WEB_PATCHED);
+    let common = ids(WEB).rows & ids(WEB_PATCHED).rows;
     let names: Vec<&str> = rows.iter().filter(|row| common.contains(row.id)).map(|row| row.package.id.name.as_str()).collect();
     assert_eq!(names, ["libc6", "zlib1g"]);
 }

@@ -10,7 +10,7 @@ use crate::store::testing::*;
 use crate::store::{Change, Store, StoreError, open};
 
 /// One of everything that a store keeps.
-pub(super) fn fill(store: &dyn Store) {
+pub(in crate::store) fn fill(store: &dyn Store) {
     let (web, set) = (inventory(&[("nginx", "1.22-1"), ("zlib1g", "1:1.2")]), candidates(&["nginx"]));
     let (inventory, candidates) = (Some(web.digest()), Some(set.digest()));
     let changes = vec![
@@ -40,7 +40,7 @@ pub(super) fn fill(store: &dyn Store) {
 }
 
 /// Everything that can be read, as text, so that two stores can be compared.
-pub(super) fn everything(store: &(impl crate::store::StoreRead + ?Sized)) -> crate::store::Result<Vec<String>> {
+pub(in crate::store) fn everything(store: &(impl crate::store::StoreRead + ?Sized)) -> crate::store::Result<Vec<String>> {
     let rollout = rollout_id("r-1");
     let mut all = vec![
         format!("{:?} {}", store.identity()?.store_id, store.revision()?),

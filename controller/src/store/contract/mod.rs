@@ -5,7 +5,7 @@ mod conflicts;
 mod content;
 mod crash;
 mod damage;
-mod durable;
+pub(super) mod durable;
 mod full_disk;
 mod reads;
 mod writes;

@@ -175,10 +175,12 @@ pub(super) fn generations_are_never_given_twice(mut bed: Bed) {
     let first = bed.store().reserve_generations(3).unwrap();
     let store = if bed.kind == "memory" { bed.store() } else { bed.reopen() };
     let mut given: Vec<Generation> = first.chain(store.reserve_generations(2).unwrap()).collect();
-    assert_eq!(store.raise_epoch().unwrap(), 2);
+    assert_eq!(store.raise_epoch(0).unwrap(), 2);
     assert_eq!(store.identity().unwrap().epoch, 2);
     given.extend(store.reserve_generations(2).unwrap());
-    assert_eq!(given.len(), 7);
+    assert_eq!(store.raise_epoch(9).unwrap(), 10, "above an epoch that an agent has seen");
+    given.extend(store.reserve_generations(1).unwrap());
+    assert_eq!(given.len(), 8);
     assert!(given.is_sorted_by(|left, right| left < right), "{given:?}");
 }
 

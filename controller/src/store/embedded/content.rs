@@ -11,8 +11,8 @@ use super::keys::Table;
 use super::records::existing;
 use super::transaction::Transaction;
 use crate::records::HostRecord;
-use crate::store::codec::{InventorySet, PackageVersion, Stored};
-use crate::store::{Result, StoreError};
+use crate::store::codec::{PackageVersion, Stored};
+use crate::store::{InventoryRows, PackageRow, Result, StoreError};
 
 /// A kind of content, with the table of how many hosts have it.
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ pub(super) fn put_inventory(transaction: &mut Transaction<'_>, inventory: &Inven
     for package in inventory.iter() {
         rows.insert(intern(transaction, &PackageVersion { manager, package: package.clone() })?);
     }
-    transaction.put(key, &InventorySet { manager, rows })
+    transaction.put(key, &InventoryRows { manager, rows })
 }
 
 /// The id of a package version; a new one where it was never seen.
@@ -50,6 +50,14 @@ fn intern(transaction: &mut Transaction<'_>, row: &PackageVersion) -> Result<u32
     transaction.put(Table::PackageVersion.number(u64::from(id)), row)?;
     transaction.put(key, &v1::Counter { value: u64::from(id) })?;
     Ok(id)
+}
+
+/// Keeps a package version under an id given by a backup.
+pub(super) fn import_package(transaction: &mut Transaction<'_>, row: PackageRow) -> Result<()> {
+    let version = PackageVersion { manager: row.manager, package: row.package };
+    transaction.meta.last_package_version = transaction.meta.last_package_version.max(row.id);
+    transaction.put(Table::PackageVersionId.digest(&Digest::of(&version.encode())), &v1::Counter { value: u64::from(row.id) })?;
+    transaction.put(Table::PackageVersion.number(u64::from(row.id)), &version)
 }
 
 pub(super) fn put_candidates(transaction: &mut Transaction<'_>, candidates: &CandidateSet) -> Result<()> {

@@ -6,6 +6,7 @@
 mod content;
 pub(crate) mod engine;
 mod guards;
+mod import;
 pub(crate) mod keys;
 mod read;
 mod records;
@@ -24,7 +25,7 @@ use self::engine::{Engine, Rows};
 use self::keys::Table;
 use self::read::HasRows;
 use self::transaction::{Group, Transaction};
-use super::{Change, GenerationBlock, MAX_CHANGES, Result, Store, StoreError, StoreRead, Write};
+use super::{Change, Entry, GenerationBlock, MAX_CHANGES, Result, Store, StoreError, StoreRead, Write};
 use crate::records::AuditRecord;
 
 /// A store over an engine.
@@ -156,12 +157,22 @@ impl<E: Engine> Store for Embedded<E> {
         })
     }
 
-    fn raise_epoch(&self) -> Result<u32> {
+    fn raise_epoch(&self, above: u32) -> Result<u32> {
         self.commit(|group| {
             let too_high = || StoreError::TooLarge { what: "the epoch", size: u32::MAX as usize, limit: u32::MAX as usize - 1 };
-            group.meta.epoch = group.meta.epoch.checked_add(1).ok_or_else(too_high)?;
+            group.meta.epoch = group.meta.epoch.max(above).checked_add(1).ok_or_else(too_high)?;
             group.meta.next_generation = 1;
             Ok(group.meta.epoch)
+        })
+    }
+
+    fn import(&self, entries: Vec<Entry>) -> Result<()> {
+        self.commit(|group| {
+            let mut transaction = Transaction::new(group);
+            entries.into_iter().try_for_each(|entry| import::import(&mut transaction, entry))?;
+            let staged = transaction.into_staged();
+            group.take(staged);
+            Ok(())
         })
     }
 
@@ -212,7 +223,7 @@ fn apply(transaction: &mut Transaction<'_>, change: Change) -> Result<()> {
         Change::AppendRollout { rollout, expected, records } => rollouts::append(transaction, rollout, expected, records),
         Change::PutRolloutSnapshot { rollout, revision, bytes } => rollouts::put_snapshot(transaction, &rollout, revision, bytes),
         Change::PutPlan { rollout, header, segments } => rollouts::put_plan(transaction, &rollout, header, segments),
-        Change::PutRolloutHead(head) => transaction.put(Table::RolloutHead.text(head.id.as_str()), head.as_ref()),
+        Change::PutRolloutHead(head) => rollouts::put_head(transaction, &head),
         Change::Claim { host, rollout, generation } => rollouts::claim(transaction, host, rollout, generation),
         Change::ReleaseClaim { host, rollout } => rollouts::release(transaction, &host, &rollout),
         Change::PutInventory(inventory) => content::put_inventory(transaction, &inventory),

@@ -5,7 +5,6 @@ use std::path::Path;
 use bytes::Bytes;
 use patchwave_common::domain::{CandidateSet, Digest, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId};
 use patchwave_proto::store::v1;
-use roaring::RoaringBitmap;
 
 use super::engine::Rows;
 use super::keys::{Table, behind, quarantine_key};
@@ -14,8 +13,8 @@ use crate::records::{
     AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
     RolloutHead, Serial, TokenRecord,
 };
-use crate::store::codec::{InventorySet, PackageVersion, Stored, inventory_from_packages};
-use crate::store::{MAX_PAGE, PackageRow, Result, StoreError, StoreIdentity, StoreRead};
+use crate::store::codec::{PackageVersion, Stored, inventory_from_packages};
+use crate::store::{InventoryRows, MAX_PAGE, PackageRow, Result, StoreError, StoreIdentity, StoreRead};
 
 /// Something with rows to read; has [`StoreRead`] by that.
 pub(crate) trait HasRows: Send + Sync {
@@ -122,6 +121,9 @@ impl<T: HasRows> StoreRead for T {
     fn rollouts(&self, after: Option<&RolloutId>, limit: usize) -> Result<Vec<RolloutHead>> {
         page_by_text(self, Table::RolloutHead, after.map(RolloutId::as_str), limit)
     }
+    fn rollout_ids(&self, after: Option<&RolloutId>, limit: usize) -> Result<Vec<RolloutId>> {
+        rollout_ids(self, after, limit)
+    }
     fn rollout_revision(&self, id: &RolloutId) -> Result<u64> {
         Ok(get::<v1::Counter>(self, &Table::RolloutPosition.text(id.as_str()))?.map_or(0, |position| position.value))
     }
@@ -149,8 +151,8 @@ impl<T: HasRows> StoreRead for T {
     fn inventory(&self, digest: &Digest) -> Result<Option<Inventory>> {
         inventory(self, digest)
     }
-    fn inventory_rows(&self, digest: &Digest) -> Result<Option<RoaringBitmap>> {
-        Ok(get::<InventorySet>(self, &Table::Inventory.digest(digest))?.map(|set| set.rows))
+    fn inventory_rows(&self, digest: &Digest) -> Result<Option<InventoryRows>> {
+        get(self, &Table::Inventory.digest(digest))
     }
     fn package_rows(&self, after: u32, limit: usize) -> Result<Vec<PackageRow>> {
         package_rows(self, after, limit)
@@ -186,6 +188,16 @@ impl<T: HasRows> StoreRead for T {
     }
 }
 
+fn rollout_ids(source: &impl HasRows, after: Option<&RolloutId>, limit: usize) -> Result<Vec<RolloutId>> {
+    let table = Table::RolloutPosition;
+    let from = after.map_or_else(|| table.only(), |after| behind(table.text(after.as_str())));
+    let mut names = Vec::new();
+    visit(source, (&from, &table.end()), limit, &mut |key, _: v1::Counter| {
+        names.push(String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned());
+    })?;
+    names.into_iter().map(|name| RolloutId::parse(name).map_err(|error| StoreError::damaged(source.path(), error.to_string()))).collect()
+}
+
 /// Rows hold the records of one append each, so the first may begin before `from`. A gap between rows is damage.
 fn rollout_log(source: &impl HasRows, id: &RolloutId, from: u64, limit: usize) -> Result<Vec<Bytes>> {
     let (start, end) = (Table::RolloutRecords.text_number(id.as_str(), from), Table::RolloutRecords.text_number(id.as_str(), u64::MAX));
@@ -211,7 +223,7 @@ fn rollout_log(source: &impl HasRows, id: &RolloutId, from: u64, limit: usize) -
 }
 
 fn inventory(source: &impl HasRows, digest: &Digest) -> Result<Option<Inventory>> {
-    let Some(set) = get::<InventorySet>(source, &Table::Inventory.digest(digest))? else { return Ok(None) };
+    let Some(set) = get::<InventoryRows>(source, &Table::Inventory.digest(digest))? else { return Ok(None) };
     let mut packages = Vec::with_capacity(usize::try_from(set.rows.len()).unwrap_or_default());
     for id in &set.rows {
         let row: Option<PackageVersion> = get(source, &Table::PackageVersion.number(u64::from(id)))?;

@@ -1,0 +1,101 @@
+//! One record of any kind, as a backup carries it from store to store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use patchwave_common::domain::{CandidateSet, Digest, RolloutId};
+
+use super::{InventoryRows, PackageRow, StoreIdentity};
+use crate::records::{
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
+    RolloutHead, TokenRecord,
+};
+
+/// What a store counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters {
+    /// Which store it is.
+    pub identity: StoreIdentity,
+    /// Number of writes.
+    pub revision: u64,
+    /// Revision of halt and quarantine.
+    pub fleet_revision: u64,
+    /// Number of the newest event.
+    pub last_event: u64,
+    /// Number and digest of the newest audit record.
+    pub audit_end: (u64, Digest),
+}
+
+/// A record with its numbers, revisions and digests.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The store's counters.
+    Counters(Counters),
+    /// A host.
+    Host(Box<HostRecord>),
+    /// A join token.
+    Token(TokenRecord),
+    /// An operator.
+    Operator(OperatorRecord),
+    /// One revision of a policy.
+    Policy(PolicyRecord),
+    /// A rollout's summary.
+    RolloutHead(Box<RolloutHead>),
+    /// Some records of a rollout's log.
+    RolloutRecords {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Number of the first, counted from 0.
+        first: u64,
+        /// In order.
+        records: Vec<Bytes>,
+    },
+    /// A snapshot of a rollout's state.
+    RolloutSnapshot {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Records of the log that it stands for.
+        revision: u64,
+        /// Encoded state.
+        bytes: Bytes,
+    },
+    /// A plan's header.
+    PlanHeader {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Encoded header.
+        bytes: Bytes,
+    },
+    /// A plan's segment.
+    PlanSegment {
+        /// The rollout.
+        rollout: RolloutId,
+        /// Counted from 0.
+        index: u32,
+        /// Encoded segment.
+        bytes: Bytes,
+    },
+    /// Who holds a host.
+    Claim(ClaimRecord),
+    /// A row of the table of package versions.
+    PackageRow(PackageRow),
+    /// An inventory over that table.
+    Inventory {
+        /// Its digest.
+        digest: Digest,
+        /// Its rows.
+        rows: InventoryRows,
+    },
+    /// Candidates.
+    Candidates(Arc<CandidateSet>),
+    /// A quarantine.
+    Quarantine(Box<QuarantineRecord>),
+    /// The halt.
+    Halt(HaltRecord),
+    /// A certificate.
+    Certificate(CertificateRecord),
+    /// An audit record.
+    Audit(Box<AuditRecord>),
+    /// An event.
+    Event(EventRecord),
+}
