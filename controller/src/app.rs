@@ -72,6 +72,6 @@ impl App {
 
     /// Everything needed to stand up the controller elsewhere, the authority's key included.
     pub fn backup(&self, writer: &mut dyn std::io::Write) -> anyhow::Result<()> {
-        crate::setup::write_backup(self.store.store().as_ref(), &self.pki_files, writer)
+        crate::setup::write_backup(self.store.store().as_ref(), &self.pki_files, self.clock.now(), writer)
     }
 }

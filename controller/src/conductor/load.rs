@@ -1,6 +1,6 @@
 //! Reads rollouts, claims and the fleet's rules from the store.
 
-use patchwave_common::domain::{Digest, RolloutId};
+use patchwave_common::domain::RolloutId;
 
 use super::Conductor;
 use crate::records::{ClaimRecord, QuarantineRecord, RolloutHead};
@@ -69,12 +69,12 @@ impl Conductor {
 
 fn load(store: &dyn StoreRead, id: &RolloutId) -> Result<Option<Rollout>> {
     let damaged = |detail: String| StoreError::Damaged { path: format!("rollout {id}").into(), detail };
-    let Some(header) = store.plan_header(id)? else { return Ok(None) };
+    let (Some(header), Some(head)) = (store.plan_header(id)?, store.rollout(id)?) else { return Ok(None) };
     let mut segments = Vec::new();
     while let Some(segment) = store.plan_segment(id, u32::try_from(segments.len()).unwrap_or(u32::MAX))? {
         segments.push(segment);
     }
-    let sealed = rollout_log::open(Digest::of(&header), &header, &segments).map_err(|error| damaged(error.to_string()))?;
+    let sealed = rollout_log::open(head.plan_root, &header, &segments).map_err(|error| damaged(error.to_string()))?;
     let mut rollout = Rollout::new(sealed);
     loop {
         let page = store.rollout_log(id, rollout.revision(), MAX_PAGE)?;
