@@ -5,4 +5,5 @@ pub mod clock;
 pub mod config;
 pub mod retry;
 pub mod telemetry;
+pub mod throttle;
 pub mod tls;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use patchwave_common::domain::clean_text;
 use patchwave_common::runtime::clock::Clock;
+use patchwave_common::runtime::throttle::Throttle;
 use patchwave_common::runtime::tls::{Peer, PeerCertificate};
 use tonic::Status;
 use tonic::body::Body;
@@ -21,19 +23,37 @@ pub struct AccessLayer {
     gate: Arc<Gate>,
     open: Arc<OpenCalls>,
     refusals: Arc<Refusals>,
+    warnings: Arc<Throttle>,
 }
+
+/// Refused calls that are warned of in a minute.
+const WARNINGS_A_MINUTE: u32 = 60;
 
 impl AccessLayer {
     /// A layer that asks this directory and hands what it refuses to known callers to `refusals`.
     #[must_use]
     pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, refusals: Refusals) -> Self {
-        Self { gate: Arc::new(Gate { directory, clock }), open: Arc::default(), refusals: Arc::new(refusals) }
+        let warnings = Arc::new(Throttle::new(WARNINGS_A_MINUTE, 60_000));
+        Self { gate: Arc::new(Gate { directory, clock }), open: Arc::default(), refusals: Arc::new(refusals), warnings }
     }
 
     /// Judges open calls again and again, and ends those whose caller lost the right; drop the future to stop. A layer whose guard does not
     /// run admits calls and never takes that back, so whoever serves with it must run this.
     pub async fn guard_open_calls(&self) {
         self.open.watch(&self.gate).await;
+    }
+
+    /// Says and records a refusal, within bounds: anybody can cause one.
+    fn refused(&self, method: &str, peer: Option<&Peer>, status: &Status) {
+        let clock = &self.gate.clock;
+        let caller = peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| &certificate.identity);
+        if let Some(left_out) = self.warnings.admit(clock.boottime_ms()) {
+            let (method, address) = (clean_text(method, 120), peer.map(|peer| peer.address));
+            tracing::warn!(method, ?address, caller = ?caller.map(ToString::to_string), reason = status.message(), left_out, "call refused");
+        }
+        if let Some(identity) = caller {
+            self.refusals.note(identity, method, status.message(), clock.now(), clock.boottime_ms());
+        }
     }
 }
 
@@ -76,11 +96,7 @@ where
                 Box::pin(async move { Ok(answering.await?.map(|body| Guarded::answer(body, call))) })
             }
             Err(status) => {
-                let method = request.uri().path();
-                tracing::warn!(method, peer = ?peer.map(|peer| peer.address), reason = status.message(), "call refused");
-                if let Some(certificate) = certificate {
-                    self.layer.refusals.note(&certificate.identity, method, status.message(), self.layer.gate.clock.now());
-                }
+                self.layer.refused(request.uri().path(), peer.as_ref(), &status);
                 Box::pin(std::future::ready(Ok(refuse(status))))
             }
         }

@@ -3,34 +3,23 @@
 //! Bounded: a caller who is refused ten thousand times a second must not write ten thousand records a second. Strangers without a
 //! certificate are not recorded at all; they stand in the log of the process.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use patchwave_common::domain::{Timestamp, clean_text};
+use patchwave_common::runtime::throttle::Throttle;
 use patchwave_common::runtime::tls::PeerIdentity;
 use tokio::sync::mpsc;
 
 use crate::records::{Actor, AuditEntry, AuditOutcome};
 use crate::store::{Change, StoreHandle, Write};
 
-/// Refusals recorded in one window; a person who tries what they may not stays far below.
-const PER_WINDOW: u32 = 60;
-/// The window.
-const WINDOW: Duration = Duration::from_secs(60);
-/// Records that wait for the store: one window's.
-const QUEUE: usize = PER_WINDOW as usize;
+/// Refusals recorded in a minute; a person who tries what they may not stays far below.
+const A_MINUTE: u32 = 60;
+/// Records that wait for the store: a minute's.
+const QUEUE: usize = A_MINUTE as usize;
 
 /// Where refusals go.
 pub struct Refusals {
     queue: mpsc::Sender<AuditEntry>,
-    window: Mutex<Window>,
-}
-
-#[derive(Default)]
-struct Window {
-    since: Timestamp,
-    recorded: u32,
-    left_out: u64,
+    throttle: Throttle,
 }
 
 impl Refusals {
@@ -38,35 +27,25 @@ impl Refusals {
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<AuditEntry>) {
         let (queue, records) = mpsc::channel(QUEUE);
-        (Self { queue, window: Mutex::default() }, records)
+        (Self { queue, throttle: Throttle::new(A_MINUTE, 60_000) }, records)
     }
 
-    /// Notes one refusal.
-    pub(super) fn note(&self, identity: &PeerIdentity, method: &str, reason: &str, at: Timestamp) {
+    /// Notes one refusal; `boottime_ms` paces, `at` is recorded.
+    pub(super) fn note(&self, identity: &PeerIdentity, method: &str, reason: &str, at: Timestamp, boottime_ms: u64) {
+        let Some(left_out) = self.throttle.admit(boottime_ms) else { return };
         let actor = match identity {
             PeerIdentity::Host(id) => Actor::Host(id.clone()),
             PeerIdentity::Operator(name) => Actor::Operator(name.clone()),
             PeerIdentity::Controller => Actor::Controller,
         };
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if at.since(window.since) >= WINDOW || at < window.since {
-            *window = Window { since: at, recorded: 0, left_out: window.left_out };
-        }
-        if window.recorded >= PER_WINDOW {
-            window.left_out = window.left_out.saturating_add(1);
-            return;
-        }
         let mut detail = clean_text(reason, 300);
-        if window.left_out > 0 {
-            detail = format!("{detail} (and {} refusals before it that were too many to record)", window.left_out);
+        if left_out > 0 {
+            detail = format!("{detail} (and {left_out} refusals before it that were too many to record)");
         }
         let entry =
             AuditEntry { at, actor, action: "access".to_owned(), subject: clean_text(method, 120), outcome: AuditOutcome::Refused, detail };
-        if self.queue.try_send(entry).is_ok() {
-            window.recorded = window.recorded.saturating_add(1);
-            window.left_out = 0;
-        } else {
-            window.left_out = window.left_out.saturating_add(1);
+        if self.queue.try_send(entry).is_err() {
+            tracing::error!(method, "the store is too slow to record a refused call in the audit log");
         }
     }
 }
@@ -93,7 +72,7 @@ mod tests {
     fn a_flood_of_refusals_leaves_a_bounded_number_of_records_and_the_count_of_the_rest() {
         let (refusals, mut records) = Refusals::new();
         let eve = PeerIdentity::Operator(OperatorName::parse("eve").unwrap());
-        let note = |at| refusals.note(&eve, "/x/Y", "not for you", Timestamp(at));
+        let note = |ms| refusals.note(&eve, "/x/Y", "not for you", Timestamp(0), ms);
         for number in 0..10_000 {
             note(1_000_000 + number % 1000);
         }

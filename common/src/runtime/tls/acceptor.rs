@@ -30,6 +30,7 @@ use super::slots::{Slot, Slots, address_key};
 use super::verify_client::CallerVerifier;
 use super::{KeySlot, PeerCertificate, PeerIdentity, TlsError, TrustDomain, provider, socket};
 use crate::runtime::clock::Clock;
+use crate::runtime::throttle::Throttle;
 
 /// Descriptors that are not for connections: the store, logs, the metrics listener, sockets being accepted.
 const RESERVED_DESCRIPTORS: u64 = 500;
@@ -40,6 +41,9 @@ const FALLBACK_CONNECTIONS: usize = 10_000;
 const READY_QUEUE: usize = 64;
 /// Pause after the system refuses to accept (no descriptors left): without it the loop would spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Failed handshakes and refused connections that are warned of in a minute; strangers cause them, and must not fill the log.
+const REPORTS_A_MINUTE: u32 = 60;
 
 /// How much a listener takes on.
 #[derive(Debug, Clone)]
@@ -155,6 +159,7 @@ pub fn accept(listener: TcpListener, config: Arc<ServerConfig>, clock: Arc<dyn C
         by_identity: Slots::new(),
         limits,
         statistics: Arc::clone(&statistics),
+        reports: Throttle::new(REPORTS_A_MINUTE, 60_000),
         ready,
     });
     let task = tokio::spawn(shared.run(listener));
@@ -201,6 +206,7 @@ struct Shared {
     strangers_by_address: Slots<IpAddr>,
     by_identity: Slots<PeerIdentity>,
     statistics: Arc<AcceptStatistics>,
+    reports: Throttle,
     ready: mpsc::Sender<Connection>,
 }
 
@@ -270,21 +276,20 @@ impl Shared {
     }
 
     fn fail(&self, address: SocketAddr, reason: &dyn fmt::Display) {
-        let count = self.statistics.failed.fetch_add(1, Ordering::Relaxed) + 1;
-        report(count, address, "handshake failed", reason);
+        self.statistics.failed.fetch_add(1, Ordering::Relaxed);
+        self.report(address, "handshake failed", reason);
     }
 
     fn refuse(&self, address: SocketAddr, reason: &'static str) {
-        let count = self.statistics.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        report(count, address, "connection refused", &reason);
+        self.statistics.refused.fetch_add(1, Ordering::Relaxed);
+        self.report(address, "connection refused", &reason);
     }
-}
 
-/// Strangers must not be able to fill the log: the first hundred are warnings, then every thousandth; the rest is there for debugging.
-fn report(count: u64, address: SocketAddr, what: &'static str, reason: &dyn fmt::Display) {
-    if count <= 100 || count.is_multiple_of(1000) {
-        tracing::warn!(%address, %reason, count, "{what}");
-    } else {
-        tracing::debug!(%address, %reason, count, "{what}");
+    fn report(&self, address: SocketAddr, what: &'static str, reason: &dyn fmt::Display) {
+        if let Some(left_out) = self.reports.admit(self.clock.boottime_ms()) {
+            tracing::warn!(%address, %reason, left_out, "{what}");
+        } else {
+            tracing::debug!(%address, %reason, "{what}");
+        }
     }
 }
