@@ -43,8 +43,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Makes certificates.
     pub authority: Arc<Authority>,
-    /// The authority's files, for backups.
-    pub pki_files: crate::pki::PkiFiles,
+    /// Where authority and settings are, for backups.
+    pub state_dir: std::path::PathBuf,
     /// Who is who.
     pub directory: Arc<Directory>,
     /// Carries rollouts out.
@@ -72,6 +72,6 @@ impl App {
 
     /// Everything needed to stand up the controller elsewhere, the authority's key included.
     pub fn backup(&self, writer: &mut dyn std::io::Write) -> anyhow::Result<()> {
-        crate::setup::write_backup(self.store.store().as_ref(), &self.pki_files, self.clock.now(), writer)
+        crate::setup::write_backup(self.store.store().as_ref(), &self.state_dir, self.clock.now(), writer).map(drop)
     }
 }

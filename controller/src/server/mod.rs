@@ -82,7 +82,7 @@ impl Server {
             sessions,
             clock: clock.clone(),
             authority: authority.clone(),
-            pki_files,
+            state_dir: settings.state_dir.clone(),
             directory,
             conductor,
             metrics,

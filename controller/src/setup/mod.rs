@@ -12,7 +12,7 @@ use patchwave_common::domain::{Digest, OperatorName, Timestamp};
 use patchwave_common::runtime::atomic_file;
 use patchwave_common::runtime::tls::{KeyRequest, TrustDomain};
 
-pub use backup::{restore, write_backup};
+pub use backup::{RestoreRequest, restore, write_backup};
 pub use settings::{ControllerSettings, SETTINGS_FILE, SettingsError};
 
 use crate::pki::{OPERATOR_LIFETIME, PkiFiles, ServerNames};

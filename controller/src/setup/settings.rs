@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use patchwave_common::domain::parse_duration;
 use patchwave_common::runtime::{atomic_file, config};
 use serde::Deserialize;
 
+use super::RestoreRequest;
 use crate::app::AppSettings;
 use crate::conductor::ConductorSettings;
+use crate::pki::ServerNames;
 
 /// Name of the file in a state directory.
 pub const SETTINGS_FILE: &str = "controller.toml";
@@ -99,8 +102,28 @@ impl ControllerSettings {
 
 /// Writes the file that `init` leaves.
 pub(super) fn write(state_dir: &Path, names: &[String], listen: SocketAddr, store: &str) -> anyhow::Result<()> {
+    atomic_file::write(&state_dir.join(SETTINGS_FILE), text(names, listen, store).as_bytes(), atomic_file::MODE_SECRET)?;
+    Ok(())
+}
+
+/// The file that `restore` leaves: what is asked for now, and everything else as the backup's file has it.
+pub(super) fn restored(then: Option<&str>, request: &RestoreRequest<'_>) -> anyhow::Result<String> {
+    let mut then: toml::Table = then.unwrap_or_default().parse().context("reading the settings in the backup")?;
+    let names_then = then.remove("names").map_or(Ok(Vec::new()), toml::Value::try_into::<Vec<String>>);
+    let names = if request.names.is_empty() { names_then.context("reading the names in the backup")? } else { request.names.to_vec() };
+    if names.is_empty() {
+        anyhow::bail!("the backup does not say under which names the controller is reached (hint: give them with --name)");
+    }
+    ServerNames::parse(&names)?;
+    for key in ["state_dir", "listen", "store"] {
+        then.remove(key);
+    }
+    Ok(text(&names, request.listen, request.store) + &then.to_string())
+}
+
+fn text(names: &[String], listen: SocketAddr, store: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| toml::Value::String(name.clone()).to_string()).collect();
-    let text = format!(
+    format!(
         "# Settings of this controller; `patchwave serve --state-dir` reads them. Fragments in controller.conf.d/*.toml are read too.\n\
          listen = \"{listen}\"\n\
          # DNS names and addresses under which hosts and operators reach it; the certificate is made for these.\n\
@@ -112,7 +135,5 @@ pub(super) fn write(state_dir: &Path, names: &[String], listen: SocketAddr, stor
          # lease = \"60s\"                 leave to begin a transaction is good for this long\n\
          # host_certificate_life = \"30d\" renewed at two thirds\n",
         quoted.join(", ")
-    );
-    atomic_file::write(&state_dir.join(SETTINGS_FILE), text.as_bytes(), 0o600)?;
-    Ok(())
+    )
 }

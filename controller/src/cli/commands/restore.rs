@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use patchwave_common::domain::Timestamp;
 use serde::Serialize;
 
 use crate::cli::connect::local_failure;
@@ -51,7 +52,8 @@ struct Restored {
 }
 
 pub(super) async fn run(arguments: RestoreArguments, session: &mut Session<'_>) -> Result<(), CliError> {
-    let restored = tokio::task::spawn_blocking(move || restore(arguments));
+    let now = session.printer.now();
+    let restored = tokio::task::spawn_blocking(move || restore(arguments, now));
     let restored = restored.await.map_err(|error| local_failure(&error.into()))?.map_err(|error| local_failure(&error))?;
     output::one(session.printer, &restored, |printer, restored| {
         Card::new()
@@ -67,10 +69,11 @@ pub(super) async fn run(arguments: RestoreArguments, session: &mut Session<'_>) 
     Ok(())
 }
 
-fn restore(arguments: RestoreArguments) -> anyhow::Result<Restored> {
+fn restore(arguments: RestoreArguments, now: Timestamp) -> anyhow::Result<Restored> {
     let RestoreArguments { backup, state_dir, names, listen, store } = arguments;
     let mut file =
         File::open(&backup).with_context(|| format!("cannot open {} (hint: name what `patchwave backup` wrote)", backup.display()))?;
-    let epoch = setup::restore(&mut file, &state_dir, store.as_str(), &names, listen)?;
+    let request = setup::RestoreRequest { state_dir: &state_dir, store: store.as_str(), names: &names, listen };
+    let epoch = setup::restore(&mut std::io::BufReader::new(&mut file), &request, now)?;
     Ok(Restored { state_dir, epoch })
 }
