@@ -204,6 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_shows_the_defaults_and_knows_every_key() {
+        let example = include_str!("../../deploy/config/agent.toml");
+        assert_eq!(settings(example).unwrap(), settings("").unwrap());
+        // Uncommented, too, except for what has no default.
+        let without_default = ["#url", "#root"];
+        let uncommented: String = example
+            .lines()
+            .filter(|line| !without_default.iter().any(|key| line.starts_with(key)))
+            .map(|line| line.strip_prefix('#').filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        assert!(uncommented.contains("\nkeep_free_mib = 512\n"));
+        assert_eq!(settings(&uncommented).unwrap(), settings("").unwrap());
+    }
+
+    #[test]
     fn a_file_that_was_named_must_be_there() {
         assert!(Settings::load(Some(Path::new("/nonexistent/agent.toml")), Overrides::default()).is_err());
     }

@@ -1,8 +1,8 @@
-//! The hands of a managed host: instructions go to patching, quarantine and refresh to the package manager.
+//! The hands of a managed host: instructions go to patching, a refresh to the package manager.
 
 use std::sync::Arc;
 
-use patchwave_common::domain::{Feature, QuarantineKey};
+use patchwave_common::domain::Feature;
 use tokio::sync::mpsc;
 
 use crate::packages::{PackageError, PackageManager};
@@ -29,22 +29,6 @@ impl ManagedHands {
             tracing::error!("patching has ended; nothing more is applied until the agent starts anew");
         }
     }
-
-    /// The host itself refuses the versions too, so that no other hand installs them (rule 13).
-    async fn pin(&self, keys: Vec<QuarantineKey>) {
-        let manager = Arc::clone(&self.manager);
-        let pinned = tokio::task::spawn_blocking(move || {
-            let ours: Vec<_> = keys.into_iter().filter(|key| key.manager == manager.manager()).collect();
-            manager.set_quarantine(&ours)
-        });
-        match pinned.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the quarantine could not be written to the host's own pins; orders still keep to it")
-            }
-            Err(error) => tracing::error!(%error, "writing the quarantine ended abnormally"),
-        }
-    }
 }
 
 impl Hands for ManagedHands {
@@ -69,10 +53,8 @@ impl Hands for ManagedHands {
             Instruction::Lease(lease) => Command::Lease(lease),
             Instruction::Withdraw(generation) => Command::Withdraw(generation),
             Instruction::Conclude { generation, keep_originals } => Command::Conclude { generation, keep_originals },
-            Instruction::Quarantine(keys) => {
-                self.pin(keys.clone()).await;
-                Command::Quarantine(keys)
-            }
+            // Patching writes the host's own pins too.
+            Instruction::Quarantine(keys) => Command::Quarantine(keys),
         };
         self.tell(command).await;
         // What comes of it is told by patching's own events.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use patchwave_common::domain::HostFacts;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::hold;
@@ -13,6 +14,8 @@ use crate::session::protocol::Event;
 
 /// How often the hold file and the package database are looked at: a few `stat` calls.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often facts are read that nothing announces; some of them start a process.
+const FACTS: Duration = Duration::from_secs(300);
 
 /// The watch over one host.
 pub struct HostWatch {
@@ -36,19 +39,19 @@ impl HostWatch {
     /// Watches until nobody listens any more.
     pub async fn run(self) {
         let mut seen = self.packages.fingerprint().ok();
-        let mut facts = self.facts().await;
+        let mut hold = hold::read(&self.state_dir);
+        let mut facts_at = Instant::now() + FACTS;
         loop {
             tokio::time::sleep(LOOK).await;
             let mut events = Vec::new();
-            let now = self.packages.fingerprint().ok();
-            if now != seen {
-                seen = now;
+            let (fingerprint, held) = (self.packages.fingerprint().ok(), hold::read(&self.state_dir));
+            let changed = fingerprint != seen;
+            if changed {
                 events.extend([Event::InventoryChanged(None), Event::CandidatesChanged]);
             }
-            let read = self.facts().await;
-            if read != facts {
-                facts = read.clone();
-                events.push(Event::Facts(Box::new(read)));
+            if changed || held != hold || Instant::now() >= facts_at {
+                (seen, hold, facts_at) = (fingerprint, held, Instant::now() + FACTS);
+                events.push(Event::Facts(Box::new(self.facts().await)));
             }
             for event in events {
                 if self.events.send(event).await.is_err() {

@@ -152,6 +152,8 @@ impl Exchange {
             self.stage = Stage::Idle;
         }
         self.dirty = true;
+        // Between two links there is a pause already, and it grows.
+        self.last_full_ms = None;
     }
 
     /// Time passed: an answer that did not come makes the content due again.
