@@ -212,7 +212,9 @@ mod tests {
         let uncommented: String = example
             .lines()
             .filter(|line| !without_default.iter().any(|key| line.starts_with(key)))
-            .map(|line| line.strip_prefix('#').filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n")
+            .map(|line| {
+                line.strip_prefix('#').filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n"
+            })
             .collect();
         assert!(uncommented.contains("\nkeep_free_mib = 512\n"));
         assert_eq!(settings(&uncommented).unwrap(), settings("").unwrap());

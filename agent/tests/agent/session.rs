@@ -12,9 +12,8 @@ fn a_new_host_says_hello_and_brings_its_whole_inventory_and_its_candidates() {
     let host = Host::new(&["web", "db"], &["web"]);
     host.enrol(&controller);
     let _agent = host.start();
-    let (full, count) = controller.wait("the inventory", |state| {
-        state.inventory.as_ref().map(|inventory| (state.deltas()[0].base.is_none(), inventory.len()))
-    });
+    let (full, count) = controller
+        .wait("the inventory", |state| state.inventory.as_ref().map(|inventory| (state.deltas()[0].base.is_none(), inventory.len())));
     assert!(full);
     assert_eq!(count, 2);
     let set = controller.wait("the candidates", |state| state.candidates.clone());
@@ -39,9 +38,8 @@ fn a_restart_with_nothing_changed_sends_a_hello_and_neither_inventory_nor_candid
     let before = controller.state().heard.len();
     let beats = controller.state().heartbeats;
     let _agent = host.start();
-    controller.wait("some heartbeats after the second hello", |state| {
-        (state.hellos().len() == 2 && state.heartbeats >= beats + 2).then_some(())
-    });
+    controller
+        .wait("some heartbeats after the second hello", |state| (state.hellos().len() == 2 && state.heartbeats >= beats + 2).then_some(()));
     let state = controller.state();
     let extra: Vec<_> = state.heard[before..].iter().filter(|heard| !matches!(heard, FromAgent::Hello(_))).collect();
     assert!(extra.is_empty(), "{extra:?}");

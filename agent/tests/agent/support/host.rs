@@ -60,7 +60,11 @@ impl Host {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(AGENT);
         command.args(arguments).arg("--config").arg(self.path("agent.toml"));
-        command.env_remove("COLUMNS").env_remove("PATCHWAVE_TOKEN").env_remove("NOTIFY_SOCKET").env("PATCHWAVE_LOG", "debug,h2=info,hyper=info,tower=info");
+        command
+            .env_remove("COLUMNS")
+            .env_remove("PATCHWAVE_TOKEN")
+            .env_remove("NOTIFY_SOCKET")
+            .env("PATCHWAVE_LOG", "debug,h2=info,hyper=info,tower=info");
         command
     }
 
