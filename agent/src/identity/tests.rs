@@ -232,3 +232,21 @@ async fn a_renewal_that_certifies_somebody_else_changes_nothing() {
     assert!(error.contains("certifies h-1 instead of h-9"), "{error}");
     assert_eq!(std::fs::read(store.path()).unwrap(), before);
 }
+
+#[tokio::test]
+async fn a_running_agent_renews_by_itself_also_after_its_certificate_expired() {
+    let controller = controller(Manner::Honest).await;
+    let (_directory, store) = store();
+    let identity = enrol(&store, controller.enrolment()).await.unwrap();
+    let clock = Arc::new(ManualClock::new(identity.certificate.not_after.plus(Duration::from_secs(3600))));
+    let keeper = Keeper::new(store, identity.clone(), controller.url.clone(), clock);
+    assert!(keeper.expired());
+    let mut renewals = keeper.renewals();
+    let running = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.run().await }
+    });
+    tokio::time::timeout(Duration::from_secs(20), renewals.changed()).await.unwrap().unwrap();
+    assert_ne!(keeper.identity().certificate.serial, identity.certificate.serial);
+    running.abort();
+}

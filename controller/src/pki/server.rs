@@ -133,10 +133,19 @@ impl ServerCertificate {
     pub async fn keep_fresh<Error: std::fmt::Display>(
         self: Arc<Self>,
         clock: Arc<dyn Clock>,
+        record: impl AsyncFnMut(CertificateRecord) -> Result<(), Error>,
+    ) {
+        self.keep_fresh_every(CHECK_INTERVAL, clock, record).await;
+    }
+
+    pub(super) async fn keep_fresh_every<Error: std::fmt::Display>(
+        self: Arc<Self>,
+        interval: Duration,
+        clock: Arc<dyn Clock>,
         mut record: impl AsyncFnMut(CertificateRecord) -> Result<(), Error>,
     ) {
         loop {
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            tokio::time::sleep(interval).await;
             let (server, now) = (Arc::clone(&self), clock.now());
             match tokio::task::spawn_blocking(move || server.renew_if_due(now)).await {
                 Ok(Ok(None)) => {}

@@ -206,6 +206,26 @@ fn the_servers_certificate_is_kept_until_two_thirds_and_then_swapped_in_the_slot
     assert!(record.is_none() && slot_fingerprint(&again) == after, "a restart finds the new one");
 }
 
+#[tokio::test]
+async fn a_running_controller_renews_by_itself_and_has_it_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    init(directory.path());
+    let (server, _) = open(directory.path(), names(), NOW);
+    let (server, before) = (Arc::new(server), slot_fingerprint(&open(directory.path(), names(), NOW).0));
+    let clock = Arc::new(patchwave_common::runtime::clock::ManualClock::new(NOW));
+    let (recorded, mut records) = tokio::sync::mpsc::unbounded_channel();
+    let keeping = tokio::spawn(server.clone().keep_fresh_every(Duration::from_millis(1), clock.clone(), async move |record| {
+        recorded.send(record).map_err(|_| "the test is over")
+    }));
+    let patience = Duration::from_secs(20);
+    assert!(tokio::time::timeout(Duration::from_millis(30), records.recv()).await.is_err(), "not before its time");
+    clock.advance(DAY * 66);
+    let record = tokio::time::timeout(patience, records.recv()).await.unwrap().unwrap();
+    assert_eq!(record.subject, Subject::Server);
+    assert_ne!(slot_fingerprint(&server), before);
+    keeping.abort();
+}
+
 #[test]
 fn other_names_a_missing_a_damaged_or_an_expired_certificate_make_a_new_one_at_start() {
     let directory = tempfile::tempdir().unwrap();
