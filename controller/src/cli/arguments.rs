@@ -37,19 +37,19 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
-    /// Use this context instead of the current one
-    #[arg(long, global = true, value_name = "NAME", env = "PATCHWAVE_CONTEXT", hide_env_values = true)]
+    /// Use this context instead of the current one; also PATCHWAVE_CONTEXT
+    #[arg(long, global = true, value_name = "NAME", env = "PATCHWAVE_CONTEXT", hide_env = true)]
     pub context: Option<String>,
-    /// Reach the controller at this address instead of the context's
-    #[arg(long, global = true, value_name = "https://HOST:PORT", env = "PATCHWAVE_CONTROLLER", hide_env_values = true)]
+    /// Reach the controller at https://HOST:PORT; also PATCHWAVE_CONTROLLER
+    #[arg(long, global = true, value_name = "URL", env = "PATCHWAVE_CONTROLLER", hide_env = true)]
     pub controller: Option<String>,
-    /// How to print what was asked for: table or json
+    /// Print as table or as json
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true)]
     pub output: Format,
-    /// What to log, e.g. info or patchwave=debug,h2=warn; PATCHWAVE_LOG wins
+    /// What to log, e.g. patchwave=debug,h2=warn; PATCHWAVE_LOG wins
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
-    /// How log lines look: text or json
+    /// Log as text or as json
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, hide_possible_values = true)]
     pub log_format: LogFormat,
 }

@@ -35,19 +35,28 @@ pub trait Tabular: Serialize {
 
 /// Prints a list.
 pub fn list<T: Tabular>(printer: &mut Printer, items: &[T]) -> Result<(), CliError> {
+    let now = printer.now();
+    list_as(printer, items, T::EMPTY, |printer| rows(printer, T::COLUMNS, &items.iter().map(|item| item.row(now)).collect::<Vec<_>>()))
+}
+
+/// Prints a list that is no table for people; `empty` is what to say of an empty one.
+pub fn list_as<T: Serialize>(
+    printer: &mut Printer,
+    items: &[T],
+    empty: &str,
+    show: impl FnOnce(&mut Printer) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     match printer.format() {
         Format::Json => {
             let mut array = JsonArray::default();
             items.iter().try_for_each(|item| array.item(printer, item))?;
             array.end(printer)
         }
-        Format::Table => {
-            if items.is_empty() {
-                printer.talk(T::EMPTY);
-            }
-            let now = printer.now();
-            rows(printer, T::COLUMNS, &items.iter().map(|item| item.row(now)).collect::<Vec<_>>())
+        Format::Table if items.is_empty() => {
+            printer.talk(empty);
+            Ok(())
         }
+        Format::Table => show(printer),
     }
 }
 

@@ -9,8 +9,6 @@ use tonic::{Code, Status};
 use super::connect::{CHECK_RUNNING, Target, recreate};
 use super::error::{CliError, Exit, split_hint};
 
-/// Metadata key in which the controller names the least role that a refused call needs.
-pub const NEEDED_ROLE: &str = "patchwave-needed-role";
 /// Bound on a message of the controller that is shown.
 const MESSAGE_MAX_CHARS: usize = 2_000;
 
@@ -79,7 +77,12 @@ pub fn explain(status: &Status, target: &Target, about: About) -> CliError {
             format!("{controller} does not accept the certificate of operator {}: {said}", target.operator),
             format!("`patchwave context show` tells its expiry; {}", recreate(&target.operator)),
         ),
-        Code::PermissionDenied => denied(status, said, target),
+        // What the controller says names the role that is needed.
+        Code::PermissionDenied => (
+            Exit::Failed,
+            format!("operator {} may not do this: {said}", target.operator),
+            "use a context with that role (--context), or ask an admin; `patchwave operator list` shows who has which".to_owned(),
+        ),
         Code::DeadlineExceeded | Code::Cancelled => (
             Exit::Failed,
             format!("{controller} did not answer in time: {said}"),
@@ -109,20 +112,6 @@ fn precondition_hint(about: About) -> String {
         About::Rollout => "`patchwave rollout show ROLLOUT` tells its state".to_owned(),
         other => format!("`{}` shows the present state", other.list()),
     }
-}
-
-fn denied(status: &Status, said: &str, target: &Target) -> (Exit, String, String) {
-    let needed = status.metadata().get(NEEDED_ROLE).and_then(|role| role.to_str().ok()).map(|role| clean_text(role, 40));
-    let message = match &needed {
-        Some(role) => format!("operator {} may not do this: it needs the role {role}", target.operator),
-        None => format!("operator {} may not do this: {said}", target.operator),
-    };
-    let role = needed.as_deref().unwrap_or("the role");
-    (
-        Exit::Failed,
-        message,
-        format!("use a context that has {role} (--context), or ask an admin; `patchwave operator list` shows who has which role"),
-    )
 }
 
 /// The connection failed, or broke off. tonic says no more than "transport error": what a person can act on is further down its sources.

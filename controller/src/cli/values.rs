@@ -158,6 +158,11 @@ pub fn host(text: &str) -> Result<String, ParseError> {
     }
 }
 
+/// Reads a host's id or name, or a selector of several.
+pub fn host_or_selector(text: &str) -> Result<String, ParseError> {
+    if text.contains(['=', '!', ' ']) { Selector::parse(text).map(String::from) } else { host(text) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -18,7 +18,7 @@ Examples:
   patchwave events
   patchwave events --follow
   patchwave events --follow -o json          one JSON object a line
-  patchwave events --after 1200 --limit 0    everything since number 1200";
+  patchwave events --after 1200 --all        everything since number 1200";
 
 /// Arguments of `events`.
 #[derive(Debug, Args)]
@@ -30,13 +30,17 @@ pub struct EventsArguments {
     /// Only events after this number
     #[arg(long, value_name = "NUMBER")]
     pub after: Option<u64>,
-    /// At most so many of the past; 0 for all
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    /// At most so many of the past
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// All of the past
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
 }
 
 pub(super) async fn run(arguments: EventsArguments, session: &mut Session<'_>) -> Result<(), CliError> {
-    let mut request = EventsRequest { follow: arguments.follow, after: arguments.after.unwrap_or(0), limit: arguments.limit };
+    let limit = if arguments.all { u32::MAX } else { arguments.limit };
+    let mut request = EventsRequest { follow: arguments.follow, after: arguments.after.unwrap_or(0), limit };
     if !arguments.follow {
         let events = session.stream(About::Fleet, async |client| client.events(request).await).await?;
         return output::stream(session.printer, events).await;
@@ -63,7 +67,7 @@ async fn follow(session: &mut Session<'_>, request: &mut EventsRequest, retry: &
         print_line(session.printer, &event)?;
         retry.reset();
         // Whatever was missed in between is wanted, however much it is.
-        *request = EventsRequest { follow: true, after: event.number, limit: 0 };
+        *request = EventsRequest { follow: true, after: event.number, limit: u32::MAX };
     }
     Ok(())
 }

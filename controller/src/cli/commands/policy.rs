@@ -13,7 +13,7 @@ use crate::cli::output::{self, Tabular};
 use crate::cli::status::About;
 use crate::cli::table::{Cell, Column};
 use crate::cli::text::{Tone, many_lines, one_line, relative};
-use crate::cli::{CliError, Session};
+use crate::cli::{CliError, Printer, Session};
 
 const APPLY_EXAMPLES: &str = "\
 The file is checked here first; an error names the field. Rollouts that are planned already keep the revision that they were planned with.
@@ -105,7 +105,7 @@ async fn lint(session: &mut Session<'_>, arguments: LintArguments) -> Result<(),
     };
     let request = LintPolicyRequest { name: arguments.name.map(String::from).unwrap_or_default(), toml };
     let report = session.ask(About::Policy, async |client| client.lint_policy(request).await).await?;
-    output::list(session.printer, &report.lints)?;
+    output::list_as(session.printer, &report.lints, "Nothing to complain about.", |printer| print_lints(printer, &report.lints))?;
     if report.lints.iter().any(|lint| lint.severity == "error") { Err(CliError::Shown) } else { Ok(()) }
 }
 
@@ -164,16 +164,15 @@ impl Tabular for Policy {
     }
 }
 
-impl Tabular for Lint {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("SEVERITY"),
-        Column::new("LINT").expendable(2),
-        Column::new("MESSAGE").wraps(),
-        Column::new("HINT").wraps().expendable(1),
-    ];
-    const EMPTY: &'static str = "Nothing to complain about.";
-
-    fn row(&self, _now: Timestamp) -> Vec<Cell> {
-        vec![Cell::state(&self.severity), Cell::from(&self.code), Cell::from(&self.message), Cell::from(&self.hint)]
+/// Lints as sentences: a hint that is left out for want of width would be the one that was needed.
+pub(super) fn print_lints(printer: &mut Printer, lints: &[Lint]) -> Result<(), CliError> {
+    const COLUMNS: [Column; 2] = [Column::new(""), Column::new("").wraps()];
+    let mut rows = Vec::new();
+    for lint in lints {
+        rows.push(vec![Cell::state(&lint.severity), Cell::from(format!("{} ({})", lint.message, lint.code))]);
+        if !lint.hint.is_empty() {
+            rows.push(vec![Cell::from(""), Cell::from(format!("hint: {}", lint.hint))]);
+        }
     }
+    output::rows(printer, &COLUMNS, &rows)
 }

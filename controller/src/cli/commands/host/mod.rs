@@ -11,7 +11,7 @@ use patchwave_proto::operator::v1::{Host, LabelHostsRequest, ListHostsRequest, R
 use crate::cli::output::{self, Tabular};
 use crate::cli::status::About;
 use crate::cli::table::{Cell, Column};
-use crate::cli::text::{Tone, one_line, relative};
+use crate::cli::text::{Tone, count, one_line, relative};
 use crate::cli::{CliError, Session, values};
 
 const LIST_EXAMPLES: &str = "\
@@ -30,7 +30,14 @@ Examples:
 const LABEL_EXAMPLES: &str = "\
 Examples:
   patchwave host label web-3 ring=test site=ams
-  patchwave host label web-3 site-                removes the label";
+  patchwave host label web-3 site-                removes the label
+  patchwave host label site=ams ring=broad        every host that the selector selects";
+const REFRESH_EXAMPLES: &str = "\
+Hosts look by themselves when their archives' indexes change; this has them fetch the indexes now.
+
+Examples:
+  patchwave host refresh
+  patchwave host refresh ring=test";
 const RETIRE_EXAMPLES: &str = "\
 The host's certificate is refused from now on and cannot be renewed; it leaves all plans and denominators. What was recorded of it stays. \
 A retired host never comes back: to manage the machine again, enrol it anew.
@@ -68,12 +75,19 @@ pub enum HostCommand {
     /// Set and remove labels
     #[command(after_help = LABEL_EXAMPLES)]
     Label {
-        /// Its id, or a name that only one host has
-        #[arg(value_parser = values::host)]
+        /// Its id, a name that only one host has, or a selector of several
+        #[arg(value_parser = values::host_or_selector)]
         host: String,
         /// KEY=VALUE sets a label, KEY- removes it
         #[arg(value_name = "CHANGE", required = true, value_parser = values::label_change)]
         changes: Vec<String>,
+    },
+    /// Ask hosts to look now at what they could get
+    #[command(after_help = REFRESH_EXAMPLES)]
+    Refresh {
+        /// Only these hosts, e.g. ring=test,os=debian
+        #[arg(value_name = "SELECTOR", value_parser = values::selector, default_value = "", hide_default_value = true)]
+        selector: Selector,
     },
     /// Take a host out of the fleet for good
     #[command(after_help = RETIRE_EXAMPLES)]
@@ -117,6 +131,17 @@ pub(super) async fn run(command: HostCommand, session: &mut Session<'_>) -> Resu
             }
             let changed = session.ask(About::Host, async |client| client.label_hosts(LabelHostsRequest { host, changes }).await).await?;
             output::list(session.printer, &changed.hosts)
+        }
+        HostCommand::Refresh { selector } => {
+            let request = ListHostsRequest { selector: selector.into() };
+            let asked = session.ask(About::Host, async |client| client.refresh_hosts(request).await).await?;
+            output::act(session.printer, &asked, |asked| {
+                format!(
+                    "{} asked, {} away. What they find shows within a minute or so: `patchwave update list`",
+                    count(asked.asked, "host"),
+                    asked.away
+                )
+            })
         }
         HostCommand::Retire { host, reason, yes } => retire(session, host, reason.unwrap_or_default(), yes).await,
         HostCommand::Replace { old, new } => {

@@ -2,6 +2,7 @@
 
 use patchwave_proto::operator::v1::{ExcludedGroup, Lint, PlannedUpdate, PlannedWave, Rollout, RolloutPlan};
 
+use crate::cli::commands::policy;
 use crate::cli::output::{self, heading};
 use crate::cli::table::{Cell, Column};
 use crate::cli::text::{Tone, count, one_line, span};
@@ -112,15 +113,7 @@ fn lints(printer: &mut Printer, lints: &[Lint]) -> Result<(), CliError> {
         return Ok(());
     }
     heading(printer, "What will hurt")?;
-    let paint = printer.screen().paint;
-    for lint in lints {
-        let severity = paint.apply(&one_line(&lint.severity), Tone::of_state(&lint.severity));
-        printer.line(&format!("{severity} {}: {}", one_line(&lint.code), one_line(&lint.message)))?;
-        if !lint.hint.is_empty() {
-            printer.line(&format!("  hint: {}", one_line(&lint.hint)))?;
-        }
-    }
-    Ok(())
+    policy::print_lints(printer, lints)
 }
 
 fn next(printer: &mut Printer, rollout: &Rollout, lints: &[Lint]) {
