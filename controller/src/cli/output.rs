@@ -86,9 +86,7 @@ pub fn rows(printer: &mut Printer, columns: &[Column], rows: &[Vec<Cell>]) -> Re
     }
     let rendered = render(columns, rows, printer.screen());
     printer.data(&rendered.text)?;
-    if !rendered.left_out.is_empty() {
-        printer.talk(&format!("Left out for want of width: {}; a wider terminal or -o json shows them.", rendered.left_out.join(", ")));
-    }
+    printer.left_out(&rendered.left_out);
     Ok(())
 }
 

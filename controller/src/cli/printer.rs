@@ -36,6 +36,7 @@ pub struct Printer {
     interactive: bool,
     format: Format,
     now: Timestamp,
+    left_out: Vec<&'static str>,
 }
 
 impl Printer {
@@ -58,6 +59,7 @@ impl Printer {
             talk: Box::new(talk),
             format,
             now: SystemClock::new().now(),
+            left_out: Vec::new(),
         }
     }
 
@@ -73,6 +75,7 @@ impl Printer {
             interactive: false,
             format,
             now,
+            left_out: Vec::new(),
         };
         (printer, captured)
     }
@@ -117,9 +120,26 @@ impl Printer {
         &mut self.data
     }
 
-    /// Puts out what is buffered. Errors of a disk show here, so a command's last act is to call this.
+    /// Puts out what is buffered. Errors of a disk show here.
     pub fn flush(&mut self) -> io::Result<()> {
         self.data.flush()
+    }
+
+    /// Remembers columns that a table had no room for.
+    pub fn left_out(&mut self, titles: &[&'static str]) {
+        let new: Vec<_> = titles.iter().filter(|title| !self.left_out.contains(title)).copied().collect();
+        self.left_out.extend(new);
+    }
+
+    /// A command's last act: puts out what is buffered and names, once, the columns that are missing.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let missing = std::mem::take(&mut self.left_out);
+        if !missing.is_empty() {
+            let titles = missing.join(", ");
+            self.talk(&format!("Left out for want of width: {titles}; a wider terminal or -o json shows them."));
+        }
+        Ok(())
     }
 
     /// Says something to the person. What cannot be said is not worth failing for.

@@ -1,7 +1,7 @@
 //! Tables without borders that never break: on a terminal they fit its width, elsewhere every column is whole.
 //!
 //! To fit, columns that may wrap shrink to a least width first; where that is not enough the least important columns are left out (and
-//! named, so that nobody takes them for absent); where even that is not enough the remaining ones wrap.
+//! named, so that nobody takes them for absent; one without content goes unnamed); where even that is not enough the remaining ones wrap.
 
 use comfy_table::{Attribute, CellAlignment, ColumnConstraint, ContentArrangement, Width};
 use unicode_width::UnicodeWidthStr as _;
@@ -21,7 +21,8 @@ const LAST_RESORT_MIN: usize = 3;
 pub struct Column {
     title: &'static str,
     right: bool,
-    wraps: bool,
+    /// Least width where it may wrap.
+    wraps: Option<usize>,
     /// 0 stays; the highest goes first.
     expendable: u8,
 }
@@ -30,7 +31,7 @@ impl Column {
     /// A column that stays, whole, aligned left.
     #[must_use]
     pub const fn new(title: &'static str) -> Self {
-        Self { title, right: false, wraps: false, expendable: 0 }
+        Self { title, right: false, wraps: None, expendable: 0 }
     }
 
     /// A column of numbers.
@@ -43,7 +44,14 @@ impl Column {
     /// A column of sentences or lists, which may wrap.
     #[must_use]
     pub const fn wraps(mut self) -> Self {
-        self.wraps = true;
+        self.wraps = Some(WRAP_MIN);
+        self
+    }
+
+    /// A column of names, which may be broken, but not below this width.
+    #[must_use]
+    pub const fn shrinks_to(mut self, least: usize) -> Self {
+        self.wraps = Some(least);
         self
     }
 
@@ -109,12 +117,19 @@ pub struct Rendered {
 #[must_use]
 pub fn render(columns: &[Column], rows: &[Vec<Cell>], screen: Screen) -> Rendered {
     let natural: Vec<usize> = columns.iter().enumerate().map(|(index, column)| natural_width(column, index, rows)).collect();
+    let empty: Vec<bool> = columns.iter().enumerate().map(|(index, column)| is_empty(column, index, rows)).collect();
     let fitted = match screen.width {
         None => natural.into_iter().map(Some).collect(),
-        Some(width) => fit(columns, &natural, usize::from(width)),
+        Some(width) => fit(columns, &natural, &empty, usize::from(width)),
     };
-    let left_out = columns.iter().zip(&fitted).filter(|(_, width)| width.is_none()).map(|(column, _)| column.title).collect();
+    let missing = columns.iter().enumerate().filter(|(index, _)| fitted[*index].is_none() && !empty[*index]);
+    let left_out = missing.map(|(_, column)| column.title).collect();
     Rendered { text: draw(columns, rows, &fitted, screen.paint), left_out }
+}
+
+/// Whether a column could go and would not be missed, since nothing is in it.
+fn is_empty(column: &Column, index: usize, rows: &[Vec<Cell>]) -> bool {
+    column.expendable > 0 && rows.iter().all(|row| row.get(index).is_none_or(|cell| cell.text.is_empty()))
 }
 
 fn natural_width(column: &Column, index: usize, rows: &[Vec<Cell>]) -> usize {
@@ -123,10 +138,10 @@ fn natural_width(column: &Column, index: usize, rows: &[Vec<Cell>]) -> usize {
 
 /// The width of each column, `None` for one that is left out. The sum with gaps is at most `available` unless that is less than the
 /// last resort.
-fn fit(columns: &[Column], natural: &[usize], available: usize) -> Vec<Option<usize>> {
-    let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
+fn fit(columns: &[Column], natural: &[usize], empty: &[bool], available: usize) -> Vec<Option<usize>> {
+    let mut widths: Vec<Option<usize>> = natural.iter().zip(empty).map(|(width, empty)| (!empty).then_some(*width)).collect();
     let least =
-        |index: usize| if columns[index].wraps { natural[index].min(WRAP_MIN.max(columns[index].title.width())) } else { natural[index] };
+        |index: usize| columns[index].wraps.map_or(natural[index], |least| natural[index].min(least.max(columns[index].title.width())));
     while total(&widths, &|index, _| least(index)) > available {
         let expendable = (0..columns.len())
             .filter(|&index| widths[index].is_some() && columns[index].expendable > 0)
@@ -136,7 +151,7 @@ fn fit(columns: &[Column], natural: &[usize], available: usize) -> Vec<Option<us
             None => break,
         }
     }
-    shrink_widest(&mut widths, &|index| columns[index].wraps, &least, available);
+    shrink_widest(&mut widths, &|index| columns[index].wraps.is_some(), &least, available);
     shrink_widest(&mut widths, &|_| true, &|_| LAST_RESORT_MIN, available);
     widths
 }

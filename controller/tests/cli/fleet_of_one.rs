@@ -53,19 +53,7 @@ impl Serving {
             (Some("anna"), Some("lab"), Some(true))
         );
         assert!(init.talk.contains("patchwave serve"), "{}", init.talk);
-        let mut process = program(home.path())
-            .args(["serve", "--state-dir", state_dir, "--listen", "127.0.0.1:0", "--log-format", "json"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = log.by_ref().find_map(|line| {
-            let entry: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            entry["address"].as_str().map(str::to_owned)
-        });
-        // The log is read on, or the controller would stand still when the pipe is full.
-        std::thread::spawn(move || log.for_each(drop));
-        let url = format!("https://{}", address.expect("the controller says where it listens"));
+        let (process, url) = serve(home.path(), &state);
         Self { process, url, home }
     }
 
@@ -92,6 +80,23 @@ impl Serving {
     fn home(&self) -> &Path {
         self.home.path()
     }
+}
+
+/// Runs `serve` on a free port; where that is, its log says.
+fn serve(home: &Path, state: &Path) -> (Child, String) {
+    let mut process = program(home)
+        .args(["serve", "--state-dir", state.to_str().unwrap(), "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+    let address = log.by_ref().find_map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        entry["address"].as_str().map(str::to_owned)
+    });
+    // The log is read on, or the controller would stand still when the pipe is full.
+    std::thread::spawn(move || log.for_each(drop));
+    (process, format!("https://{}", address.expect("the controller says where it listens")))
 }
 
 #[test]
@@ -126,6 +131,9 @@ fn a_fleet_is_made_served_and_operated_by_the_program_alone() {
     let methods: Vec<&str> = audit.as_array().unwrap().iter().filter_map(|entry| entry["method"].as_str()).collect();
     assert!(methods.contains(&"token.create") && methods.contains(&"halt.set"), "{methods:?}");
 
+    let backup = serving.home().join("fleet.backup");
+    serving.good(&["backup", backup.to_str().unwrap()]);
+
     let id = Pid::from_raw(serving.process.id().cast_signed()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     assert!(serving.process.wait().unwrap().success(), "SIGTERM ends it in order");
@@ -136,6 +144,28 @@ fn a_fleet_is_made_served_and_operated_by_the_program_alone() {
         "{}",
         gone.talk
     );
+}
+
+#[test]
+fn a_backup_restores_to_another_kind_of_store_with_a_higher_epoch_and_the_old_contexts() {
+    let serving = Serving::start("redb");
+    serving.good(&["token", "create", "--mode", "managed", "--uses", "7"]);
+    let backup = serving.home().join("fleet.backup");
+    serving.good(&["backup", backup.to_str().unwrap()]);
+    let state = serving.home().join("restored");
+    let arguments = ["restore", backup.to_str().unwrap(), "--state-dir", state.to_str().unwrap(), "--name", "127.0.0.1", "--store", "sled"];
+    let restored = run(serving.home(), &[&arguments[..], &["-o", "json"]].concat());
+    assert_eq!(restored.status, 0, "{}", restored.talk);
+    let restored: serde_json::Value = serde_json::from_str(&restored.data).unwrap();
+    assert!(restored["epoch"].as_u64() > Some(1), "{restored}");
+    let again = run(serving.home(), &arguments);
+    assert_eq!(again.status, 1, "what is there is not written over");
+
+    let (process, url) = serve(serving.home(), &state);
+    let moved = Serving { process, url, home: tempfile::tempdir().unwrap() };
+    let tokens = finish(program(serving.home()).env("PATCHWAVE_CONTROLLER", &moved.url).args(["token", "list", "-o", "json"]));
+    assert_eq!(tokens.status, 0, "{}", tokens.talk);
+    assert!(tokens.data.contains("\"uses_left\":7"), "{}", tokens.data);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn every_verb_has_examples_that_parse() {
 /// Words of an example as a shell would take them; what follows a redirection, a pipe, or a wide gap (a remark) is not part of the command.
 fn shell_words(line: &str) -> Vec<String> {
     let line = line.trim();
-    let line = line.split_once("    ").map_or(line, |(command, _)| command);
+    let line = line.split_once("   ").map_or(line, |(command, _)| command);
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for character in line.chars() {
         match (quote, character) {

@@ -43,7 +43,9 @@ snapshot_of! {
 
 #[tokio::test]
 async fn without_a_terminal_every_column_is_whole() {
-    insta::assert_snapshot!(transcripts(&["host list", "rollout list", "update list", "quarantine list"], None).await);
+    insta::assert_snapshot!(
+        transcripts(&["host list", "rollout list", "rollout show r-4h6j8k0l", "update list", "quarantine list"], None).await
+    );
 }
 
 #[tokio::test]

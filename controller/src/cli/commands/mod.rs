@@ -43,5 +43,5 @@ pub async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(),
         Command::Context(command) => context::run(command, session)?,
         Command::Completions(arguments) => completions::run(&arguments, session.printer)?,
     }
-    Ok(session.printer.flush()?)
+    Ok(session.printer.finish()?)
 }

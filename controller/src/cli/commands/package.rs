@@ -88,7 +88,7 @@ impl Tabular for PackageRow {
 
 impl Tabular for PackageHost {
     const COLUMNS: &'static [Column] = &[
-        Column::new("HOST"),
+        Column::new("HOST").shrinks_to(24),
         Column::new("ID").expendable(2),
         Column::new("PACKAGE").expendable(3),
         Column::new("ARCH").expendable(1),

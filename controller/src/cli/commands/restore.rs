@@ -33,8 +33,8 @@ pub struct RestoreArguments {
     /// The state directory to make; must not hold one
     #[arg(long, value_name = "DIR")]
     pub state_dir: PathBuf,
-    /// DNS name or address under which hosts will reach the controller; may be repeated; without it those of the backup
-    #[arg(long = "name", value_name = "DNS-OR-IP")]
+    /// DNS name or address under which hosts will reach the controller; may be repeated; the old ones, or hosts will not find it
+    #[arg(long = "name", value_name = "DNS-OR-IP", required = true)]
     pub names: Vec<String>,
     /// Address and port on which it will listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:7443")]

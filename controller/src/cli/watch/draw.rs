@@ -4,7 +4,7 @@ use patchwave_proto::operator::v1::{Rollout, RolloutDetail, RolloutHost, WavePro
 use unicode_width::UnicodeWidthStr as _;
 
 use super::bar::{bar, counts};
-use super::line::{Line, cut, wrap};
+use super::line::{Line, cut, wrap, wrap_whole};
 use crate::cli::text::{Paint, Tone, elapsed, one_line};
 
 /// Names of waves are cut to this; a policy's are a word or two.
@@ -31,6 +31,12 @@ pub struct Canvas {
 #[must_use]
 pub fn draw(detail: &RolloutDetail, width: usize) -> Vec<String> {
     paint(detail, Canvas { width, height: None, paint: Paint::No })
+}
+
+/// Draws the waves alone.
+#[must_use]
+pub fn waves(detail: &RolloutDetail, canvas: Canvas) -> Vec<String> {
+    folded(&detail.waves, canvas.width, canvas.height).iter().map(|line| line.show(canvas.width, canvas.paint)).collect()
 }
 
 /// Draws a rollout on a canvas.
@@ -73,12 +79,13 @@ fn head(rollout: &Rollout, detail: &RolloutDetail, width: usize) -> Vec<Line> {
     if rollout.needs_attention > 0 {
         counts.insert(4, (format!("{} need attention,", rollout.needs_attention), Tone::Bad));
     }
-    std::iter::once(first).chain(wrap(&counts, width, 0)).collect()
+    std::iter::once(first).chain(wrap_whole(&counts, width, 0)).collect()
 }
 
 /// The waves in at most `room` lines if that can be had by folding.
 fn folded(waves: &[WaveProgress], width: usize, room: Option<usize>) -> Vec<Line> {
-    let names = waves.iter().map(|wave| one_line(&wave.name).width()).max().unwrap_or(0).min(NAME_MAX);
+    // Where space is short, names give way first: the order of the waves tells which is which.
+    let names = waves.iter().map(|wave| one_line(&wave.name).width()).max().unwrap_or(0).min(NAME_MAX).min(width / 4);
     let blocks: Vec<Vec<Line>> = waves.iter().map(|wave| block(wave, names, width)).collect();
     let room = room.unwrap_or(usize::MAX);
     let total: usize = blocks.iter().map(Vec::len).sum();
@@ -130,7 +137,7 @@ fn block(wave: &WaveProgress, names: usize, width: usize) -> Vec<Line> {
         lines.push(line);
     } else {
         lines.push(line);
-        lines.extend(wrap(&counts, width, indent));
+        lines.extend(wrap_whole(&counts, width, indent));
     }
     if !wave.waiting_for.is_empty() && wave.state != "waiting" {
         lines.extend(wrap(&[("waits for:".to_owned(), Tone::Dim), (one_line(&wave.waiting_for), Tone::Plain)], width, indent));

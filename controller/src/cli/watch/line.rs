@@ -73,27 +73,35 @@ pub(super) fn cut(text: &str, width: usize) -> &str {
     text
 }
 
-/// Words of `pieces`, in lines of at most `width`, each indented by `indent`; a word that is wider by itself is cut when shown.
+/// The words of `pieces`, in lines of at most `width`, each indented by `indent`; a word that is wider by itself is cut when shown.
 pub(super) fn wrap(pieces: &[(String, Tone)], width: usize, indent: usize) -> Vec<Line> {
+    let words = pieces.iter().flat_map(|(text, tone)| text.split(' ').filter(|word| !word.is_empty()).map(|word| (word, *tone)));
+    fill(words, width, indent)
+}
+
+/// Like [`wrap`], but a piece is never broken.
+pub(super) fn wrap_whole(pieces: &[(String, Tone)], width: usize, indent: usize) -> Vec<Line> {
+    fill(pieces.iter().map(|(text, tone)| (text.as_str(), *tone)), width, indent)
+}
+
+fn fill<'a>(words: impl Iterator<Item = (&'a str, Tone)>, width: usize, indent: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut line = Line::new();
     let mut used = 0;
-    for (text, tone) in pieces {
-        for word in text.split(' ').filter(|word| !word.is_empty()) {
-            let needed = word.width() + usize::from(used > 0);
-            if used > 0 && indent + used + needed > width {
-                lines.push(std::mem::take(&mut line));
-                used = 0;
-            }
-            if used == 0 {
-                line.push(" ".repeat(indent), Tone::Plain);
-                used = word.width();
-            } else {
-                line.push(" ", Tone::Plain);
-                used += needed;
-            }
-            line.push(word, *tone);
+    for (word, tone) in words {
+        let needed = word.width() + usize::from(used > 0);
+        if used > 0 && indent + used + needed > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
         }
+        if used == 0 {
+            line.push(" ".repeat(indent), Tone::Plain);
+            used = word.width();
+        } else {
+            line.push(" ", Tone::Plain);
+            used += needed;
+        }
+        line.push(word, tone);
     }
     if used > 0 {
         lines.push(line);

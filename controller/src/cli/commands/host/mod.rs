@@ -204,7 +204,7 @@ pub(super) fn labels(labels: &HashMap<String, String>) -> String {
 
 impl Tabular for Host {
     const COLUMNS: &'static [Column] = &[
-        Column::new("NAME"),
+        Column::new("NAME").shrinks_to(24),
         Column::new("ID").expendable(4),
         Column::new("STATE"),
         Column::new("RING"),

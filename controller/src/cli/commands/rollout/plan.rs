@@ -119,7 +119,7 @@ fn lints(printer: &mut Printer, lints: &[Lint]) -> Result<(), CliError> {
 fn next(printer: &mut Printer, rollout: &Rollout, lints: &[Lint]) {
     let id = one_line(&rollout.id);
     // Data first, where both go to one terminal.
-    let _ = printer.flush();
+    let _ = printer.finish();
     let missing = rollout.approvals_needed.saturating_sub(u32::try_from(rollout.approved_by.len()).unwrap_or(u32::MAX));
     let errors = lints.iter().any(|lint| lint.severity == "error");
     if rollout.hosts == 0 {

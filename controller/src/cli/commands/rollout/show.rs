@@ -5,9 +5,10 @@ use patchwave_proto::operator::v1::{Explanation, QuarantineEntry, Rollout, Rollo
 
 use super::plan;
 use crate::cli::output::{self, Card, Tabular, heading};
+use crate::cli::printer::Screen;
 use crate::cli::table::{Cell, Column};
 use crate::cli::text::{Tone, count, elapsed, many_lines, one_line, relative};
-use crate::cli::watch::draw::is_harmed;
+use crate::cli::watch::draw::{self, Canvas, is_harmed};
 use crate::cli::{CliError, Printer};
 
 impl Tabular for Rollout {
@@ -49,17 +50,17 @@ const WAVES: [Column; 14] = [
     Column::new("WAVE"),
     Column::new("STATE"),
     Column::new("HOSTS").right(),
-    Column::new("PENDING").right().expendable(5),
-    Column::new("STAGED").right().expendable(9),
-    Column::new("APPLYING").right().expendable(4),
-    Column::new("VERIFYING").right().expendable(3),
+    Column::new("PENDING").right(),
+    Column::new("STAGED").right(),
+    Column::new("APPLYING").right(),
+    Column::new("VERIFYING").right(),
     Column::new("HEALTHY").right(),
     Column::new("FAILED").right(),
-    Column::new("TAKEN BACK").right().expendable(2),
-    Column::new("OFFLINE").right().expendable(6),
-    Column::new("NOT STAGED").right().expendable(8),
-    Column::new("REFUSED").right().expendable(7),
-    Column::new("ELAPSED").right().expendable(1),
+    Column::new("TAKEN BACK").right(),
+    Column::new("OFFLINE").right(),
+    Column::new("NOT STAGED").right(),
+    Column::new("REFUSED").right(),
+    Column::new("ELAPSED").right(),
 ];
 
 fn wave(wave: &WaveProgress) -> Vec<Cell> {
@@ -106,7 +107,14 @@ pub(super) fn print(printer: &mut Printer, detail: &RolloutDetail, all_hosts: bo
     let now = printer.now();
     card(&rollout, detail, now).print(printer)?;
     heading(printer, "Waves")?;
-    output::rows(printer, &WAVES, &detail.waves.iter().map(wave).collect::<Vec<_>>())?;
+    match printer.screen() {
+        // As `watch` draws them: a table of eleven counts fits no terminal.
+        Screen { width: Some(width), paint } => {
+            let canvas = Canvas { width: usize::from(width), height: None, paint };
+            draw::waves(detail, canvas).iter().try_for_each(|line| printer.line(line))?;
+        }
+        Screen { width: None, .. } => output::rows(printer, &WAVES, &detail.waves.iter().map(wave).collect::<Vec<_>>())?,
+    }
     // The others are counted above.
     let shown: Vec<_> = detail.hosts.iter().filter(|host| all_hosts || needs_a_look(&host.state)).map(|shown| host(shown, now)).collect();
     if !shown.is_empty() {
