@@ -23,7 +23,7 @@ impl Serial {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let refuse = || ParseError::new("certificate serial", text, "2 to 40 hexadecimal digits");
         let bare: String = text.chars().filter(|&character| character != ':').collect();
-        if bare.is_empty() || bare.len() % 2 != 0 || bare.len() > 64 || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if bare.is_empty() || !bare.len().is_multiple_of(2) || bare.len() > 64 || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse());
         }
         let bytes: Result<Vec<u8>, _> = (0..bare.len()).step_by(2).map(|at| u8::from_str_radix(&bare[at..at + 2], 16)).collect();

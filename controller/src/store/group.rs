@@ -61,7 +61,11 @@ impl StoreHandle {
     /// Reads on a thread that may block.
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn StoreRead) -> Result<T> + Send + 'static) -> Result<T> {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || read(store.as_ref())).await.unwrap_or(Err(StoreError::Closed))
+        match tokio::task::spawn_blocking(move || read(store.as_ref())).await {
+            Ok(result) => result,
+            // The caller's own panic is the caller's; else the runtime is going down.
+            Err(error) => error.try_into_panic().map_or(Err(StoreError::Closed), |panic| std::panic::resume_unwind(panic)),
+        }
     }
 
     /// The store itself: for reads on a thread that may block, for reserving generations, and for a backup.

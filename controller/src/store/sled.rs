@@ -58,6 +58,8 @@ impl SledEngine {
         let io = |doing: &str, error: &std::io::Error| StoreError::io(path, doing, error);
         if !path.exists() {
             DirBuilder::new().mode(0o700).create(path).map_err(|error| io("make the folder", &error))?;
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(above).and_then(|above| above.sync_all()).map_err(|error| io("sync the folder above", &error))?;
         }
         let private_file =
             |name: &str| OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path.join(name));

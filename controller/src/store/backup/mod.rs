@@ -10,6 +10,8 @@
 mod error;
 mod export;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod restore;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,6 @@ const BATCH_ENTRIES: usize = 2_000;
 const BATCH_BYTES: usize = 16 << 20;
 
 /// A restored store that does not stand in its place yet. Dropped without [`Restore::finish`], it leaves nothing behind.
-#[derive(Debug)]
 pub struct Restore {
     folder: tempfile::TempDir,
     path: PathBuf,
@@ -31,6 +30,13 @@ pub struct Restore {
     pub epoch: u32,
     /// Where the audit log does not hold; it was so before the backup.
     pub audit_break: Option<AuditBreak>,
+}
+
+impl std::fmt::Debug for Restore {
+    /// Without the attachments: they hold keys.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Restore").field("path", &self.path).field("summary", &self.summary).finish_non_exhaustive()
+    }
 }
 
 impl Restore {

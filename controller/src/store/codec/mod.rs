@@ -10,6 +10,8 @@ mod host;
 mod logs;
 mod quarantine;
 mod rollout;
+#[cfg(test)]
+mod tests;
 
 use patchwave_common::domain::{Digest, HostMode, Labels, Manager, ParseError, Timestamp};
 use patchwave_proto::store::v1;

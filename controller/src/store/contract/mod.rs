@@ -1,5 +1,5 @@
 //! The contract that every kind of store keeps. A new kind is one line in [`kinds!`]; a new promise is one function and one line.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 mod conflicts;
 mod content;
