@@ -34,7 +34,10 @@ fn the_golden_backup_restores_with_all_that_it_holds() {
 
 fn fleet_is_there(store: &(impl StoreRead + ?Sized)) {
     let host = store.host(&host_id("h-1")).unwrap().unwrap();
-    assert_eq!((host.mode, host.state, host.labels.get("ring"), host.clock_offset_ms), (HostMode::Managed, HostState::Active, Some("test"), -3));
+    assert_eq!(
+        (host.mode, host.state, host.labels.get("ring"), host.clock_offset_ms),
+        (HostMode::Managed, HostState::Active, Some("test"), -3)
+    );
     assert_eq!((host.facts.hostname.as_str(), host.facts.hold.as_deref()), ("h-1.example", Some("why")));
     let inventory_digest = host.inventory.unwrap();
     let inventory = store.inventory(&inventory_digest).unwrap().unwrap();

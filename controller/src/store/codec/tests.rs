@@ -3,8 +3,8 @@
 
 use patchwave_common::domain::CandidateSet;
 use patchwave_proto::store::v1;
-use prost::Message as _;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::{PackageVersion, Stored};
 use crate::records::*;
