@@ -147,8 +147,9 @@ async fn start_agent(
         (false, true) => "[packages]\nmanager = \"dpkg\"\n".to_owned(),
     };
     let configuration = folder.join("agent.toml");
+    let own_name = if managed { format!("name = \"{name}\"\n") } else { String::new() };
     let text = format!(
-        "state_dir = \"{}\"\nchecks_dir = \"{}\"\n{packages}keep_free_mib = 16\n",
+        "{own_name}state_dir = \"{}\"\nchecks_dir = \"{}\"\n{packages}keep_free_mib = 16\n",
         folder.join("state").display(),
         checks.display()
     );
@@ -157,10 +158,7 @@ async fn start_agent(
     patchwave_common::runtime::atomic_file::write(&token_file, token.secret.as_bytes(), 0o600)?;
     let mut enroll = processes::own(crate::AS_AGENT)?;
     enroll.arg("enroll").arg("--config").arg(&configuration).arg("--controller").arg(controller.url());
-    enroll.arg("--token-file").arg(&token_file).arg("--ca-fingerprint").arg(&token.fingerprint);
-    if managed {
-        enroll.arg("--hostname").arg(name);
-    }
+    enroll.arg("--token-file").arg(&token_file).arg("--fingerprint").arg(&token.fingerprint);
     processes::run(enroll, &format!("enrolling {name}")).await?;
     std::fs::remove_file(&token_file)?;
     let mut run = processes::own(crate::AS_AGENT)?;
