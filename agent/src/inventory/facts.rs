@@ -109,7 +109,10 @@ mod tests {
     fn os_release_is_read_with_its_quotes() {
         let told = parse_os_release("# x\nID=debian\nVERSION_ID=\"12\"\nNAME='A B'\nPRETTY_NAME=\"a \\\"b\\\" \\$c\"\nodd\n");
         let get = |name: &str| told.get(name).map(String::as_str);
-        assert_eq!([get("ID"), get("VERSION_ID"), get("NAME"), get("PRETTY_NAME")], [Some("debian"), Some("12"), Some("A B"), Some("a \"b\" $c")]);
+        assert_eq!(
+            [get("ID"), get("VERSION_ID"), get("NAME"), get("PRETTY_NAME")],
+            [Some("debian"), Some("12"), Some("A B"), Some("a \"b\" $c")]
+        );
     }
 
     #[test]

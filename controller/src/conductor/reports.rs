@@ -115,8 +115,5 @@ impl Conductor {
 
 /// Whether a directive is over on the host after this.
 fn is_end(progress: &DirectiveProgress) -> bool {
-    matches!(
-        progress,
-        DirectiveProgress::Refused { .. } | DirectiveProgress::TakenBack | DirectiveProgress::NeedsAttention { .. }
-    )
+    matches!(progress, DirectiveProgress::Refused { .. } | DirectiveProgress::TakenBack | DirectiveProgress::NeedsAttention { .. })
 }
