@@ -15,7 +15,7 @@ use crate::overlay::Overlay;
 const INCLUDED: &str = "systemd,systemd-sysv,dbus";
 
 /// Raised when what [`make`] does changes, so that older caches are not used.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 1;
 
 /// Longest debootstrap; 32 s were measured with the machine to itself.
 const DEBOOTSTRAP_LIMIT: Duration = Duration::from_secs(600);
@@ -53,37 +53,16 @@ pub(crate) fn is_cached(cache: &Path) -> bool {
 fn make(base: &Path, sites: &Sites, proxy: &str) -> Result<()> {
     let partial = base.with_extension("partial");
     clear(&partial)?;
-    // Over an empty directory, only since an overlay can ignore dpkg's many fsyncs.
-    let empty = partial.join("empty");
-    fs::create_dir_all(&empty).with_context(|| format!("cannot make {}", empty.display()))?;
-    let overlay = Overlay::mount(&[empty], &partial)?;
-    let made = bootstrap(overlay.root(), sites, proxy);
-    overlay.unmount()?;
-    made?;
-    fs::rename(overlay.upper(), base).with_context(|| format!("cannot move {} into place", base.display()))?;
-    clear(&partial)
-}
-
-fn bootstrap(root: &Path, sites: &Sites, proxy: &str) -> Result<()> {
     let mut bootstrap = limited(DEBOOTSTRAP_LIMIT, "debootstrap");
-    bootstrap.args(["--variant=minbase", &format!("--include={INCLUDED}"), RELEASE]).arg(root).arg(sites.main_archive());
+    bootstrap.args(["--variant=minbase", &format!("--include={INCLUDED}"), RELEASE]).arg(&partial).arg(sites.main_archive());
     finish(bootstrap.env("http_proxy", proxy).env("LC_ALL", "C"))?.into_stdout("debootstrap")?;
-    // Each host makes its own identity at its first boot, as an image sealed for cloning does. D-Bus's copy goes too: systemd
-    // takes it when its own is empty, and all hosts would be one.
-    write(root, "etc/machine-id", "")?;
-    remove_file(&root.join("var/lib/dbus/machine-id"))?;
-    write(root, "etc/apt/apt.conf.d/90patchwave-tests", APT_CONFIGURATION)?;
-    write(root, "etc/apt/sources.list", &(sites.source_lines().join("\n") + "\n"))?;
-    finish(limited(command::TOOL_LIMIT, "chroot").arg(root).args(["apt-get", "clean"]))?.into_stdout("apt-get clean").map(|_| ())
-}
-
-fn remove_file(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(failed) if failed.kind() != std::io::ErrorKind::NotFound => {
-            Err(failed).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    // Each host makes its own identity at its first boot, as an image sealed for cloning does.
+    write(&partial, "etc/machine-id", "")?;
+    write(&partial, "etc/apt/apt.conf.d/90patchwave-tests", APT_CONFIGURATION)?;
+    write(&partial, "etc/apt/sources.list", &(sites.source_lines().join("\n") + "\n"))?;
+    clear(&partial.join("var/cache/apt/archives"))?;
+    fs::create_dir_all(partial.join("var/cache/apt/archives/partial"))?;
+    fs::rename(&partial, base).with_context(|| format!("cannot move {} into place", base.display()))
 }
 
 /// A layer with apt's indexes as the archive has them now, so that not every host has to unpack them. Named after the

@@ -37,13 +37,13 @@ impl ControllerSetup {
     #[must_use]
     pub fn usual(directory: &Path, address: SocketAddr) -> Self {
         let (state, config) = (directory.join("state").display().to_string(), directory.join("config").display().to_string());
-        let (name, port) = (address.ip().to_string(), address.port().to_string());
+        let (name, listen) = (address.ip().to_string(), address.to_string());
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let init =
-            ["init", "--state-dir", &state, "--trust-domain", "fleet.test", "--name", &name, "--port", &port, "--operator", "tester"];
+            ["init", "--state-dir", &state, "--trust-domain", "fleet.test", "--name", &name, "--listen", &listen, "--operator", "tester"];
         Self {
             initialise: words(&init),
-            serve: words(&["serve", "--state-dir", &state, "--listen", &address.to_string()]),
+            serve: words(&["serve", "--state-dir", &state, "--listen", &listen]),
             environment: vec![("XDG_CONFIG_HOME".to_owned(), config), ("HOME".to_owned(), directory.display().to_string())],
         }
     }

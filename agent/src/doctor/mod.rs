@@ -9,6 +9,8 @@ mod enrolment;
 mod machine;
 mod packages;
 mod space;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! System tests: real Debian hosts, real packages, Patchwave's own programs as operators run them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod agent_service;
 mod programs;
 mod smoke;
