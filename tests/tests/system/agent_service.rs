@@ -57,7 +57,8 @@ fn the_hardened_service_reports_survives_a_kill_and_ends_quickly() -> Result<()>
 
         let findings = host.agent(&["doctor", "-o", "json"])?;
         eprintln!("doctor: {}", findings.stdout);
-        let memory = host.run("sh", &["-c", "grep -E 'VmRSS|RssAnon' /proc/$(systemctl show --property=MainPID --value patchwave-agent)/status"])?;
+        let memory =
+            host.run("sh", &["-c", "grep -E 'VmRSS|RssAnon' /proc/$(systemctl show --property=MainPID --value patchwave-agent)/status"])?;
         eprintln!("memory of the idle agent: {memory}");
         let exposure = host.run("systemd-analyze", &["security", "--no-pager", "patchwave-agent.service"])?;
         eprintln!("{}", exposure.lines().last().unwrap_or_default());
