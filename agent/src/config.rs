@@ -193,7 +193,7 @@ mod tests {
     fn a_value_that_cannot_be_is_refused_with_its_key() {
         for (text, key) in [
             ("state_dir = \"here\"", "state_dir"),
-            ("[controller]\nurl = \"http://c:8443\"", "controller.url"),
+            ("[controller]\nurl = \"http://c:7443\"", "controller.url"),
             ("[packages]\nmanager = \"yum\"", "packages.manager"),
             ("[packages]\nroot = \"x\"", "packages.root"),
             ("[packages]\nkeep_free_mib = 99999999", "packages.keep_free_mib"),

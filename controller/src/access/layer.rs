@@ -9,7 +9,7 @@ use patchwave_common::domain::clean_text;
 use patchwave_common::runtime::clock::Clock;
 use patchwave_common::runtime::throttle::Throttle;
 use patchwave_common::runtime::tls::{Peer, PeerCertificate};
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -97,7 +97,7 @@ where
             }
             Err(status) => {
                 self.layer.refused(request.uri().path(), peer.as_ref(), &status);
-                Box::pin(std::future::ready(Ok(refuse(status))))
+                Box::pin(std::future::ready(Ok(refuse(status, speaks_grpc(&request)))))
             }
         }
     }
@@ -132,9 +132,25 @@ impl Gate {
 /// The header of every refusal of this layer, so that a caller tells it from a handler's "no" with the same code.
 pub const REFUSED_HEADER: &str = "patchwave-refused";
 
-fn refuse(mut status: Status) -> http::Response<Body> {
-    status.metadata_mut().insert(REFUSED_HEADER, tonic::metadata::MetadataValue::from_static("access"));
-    status.into_http()
+fn speaks_grpc(request: &http::Request<Body>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// To gRPC a status; to others (a scraper of `/metrics`) a status of HTTP, for which an empty 200 would be an empty success.
+fn refuse(mut status: Status, grpc: bool) -> http::Response<Body> {
+    if grpc {
+        status.metadata_mut().insert(REFUSED_HEADER, tonic::metadata::MetadataValue::from_static("access"));
+        return status.into_http();
+    }
+    let mut response = http::Response::new(Body::new(format!("{}\n", status.message())));
+    *response.status_mut() = match status.code() {
+        Code::Unauthenticated => http::StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => http::StatusCode::FORBIDDEN,
+        _ => http::StatusCode::NOT_FOUND,
+    };
+    response.headers_mut().insert(REFUSED_HEADER, http::HeaderValue::from_static("access"));
+    response
 }
 
 fn denial(rule: &Rule, kind: CallerKind) -> Status {

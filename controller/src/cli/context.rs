@@ -246,7 +246,7 @@ mod tests {
         let name = OperatorName::parse("alice").unwrap();
         let issued = authority.issue_operator(&request.request_der, &name, OPERATOR_LIFETIME, NOW).unwrap();
         Context {
-            url: "https://controller.example:8443".to_owned(),
+            url: "https://controller.example:7443".to_owned(),
             authority: authority.certificate_pem().to_owned(),
             certificate: issued.chain_pem,
             key: request.key_pem,

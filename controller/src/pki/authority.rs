@@ -179,7 +179,8 @@ impl Authority {
 fn blank(common_name: &str) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    // For people who look at a certificate; X.509 allows 64 characters. Identity is the URI.
+    params.distinguished_name.push(DnType::CommonName, common_name.chars().take(64).collect::<String>());
     Ok(params)
 }
 

@@ -130,7 +130,7 @@ impl tower::Service<Uri> for Connector {
 }
 
 /// The port of a controller where a URL names none.
-const DEFAULT_PORT: u16 = 8443;
+const DEFAULT_PORT: u16 = 7443;
 
 fn host_and_port(uri: &Uri) -> Result<(String, u16), ConnectError> {
     let refuse = |reason: &str| ConnectError::Url { url: uri.to_string(), reason: reason.to_owned() };

@@ -166,6 +166,16 @@ async fn a_caller_of_a_foreign_authority_reaches_no_method_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scraper_that_may_not_read_metrics_gets_an_http_error_and_one_that_may_gets_them() {
+    let controller = Controller::start().await;
+    for (caller, expected) in [("anonymous", 401), ("managed", 403), ("revoked-operator", 401), ("viewer", 200)] {
+        let request = http::Request::get(format!("{}/metrics", controller.url)).body(tonic::body::Body::empty()).unwrap();
+        let answer = controller.connect_as(caller).await.oneshot(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), expected, "{caller}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_operator_is_in_the_audit_log_and_a_stranger_is_not() {
     let controller = Controller::start().await;
     let backup = "/patchwave.operator.v1.OperatorService/Backup";

@@ -124,8 +124,8 @@ async fn showing_the_right_authority_does_not_help_an_impostor() {
 #[test]
 fn an_address_that_is_no_controllers_is_refused_with_the_reason() {
     for (url, part) in [
-        ("http://localhost:8443", "no plaintext port"),
-        ("localhost:8443", "https://"),
+        ("http://localhost:7443", "no plaintext port"),
+        ("localhost:7443", "https://"),
         ("https://", "https://NAME:PORT"),
         ("https://host/path", "no path"),
         ("https://user@host", "no user"),
@@ -134,7 +134,7 @@ fn an_address_that_is_no_controllers_is_refused_with_the_reason() {
         let error = endpoint(url).expect_err(url).to_string();
         assert!(error.contains(part), "{url}: {error}");
     }
-    for url in ["https://controller.example", "https://192.0.2.1:8443", "https://[2001:db8::1]:8443/"] {
+    for url in ["https://controller.example", "https://192.0.2.1:7443", "https://[2001:db8::1]:7443/"] {
         assert!(endpoint(url).is_ok(), "{url}");
     }
 }
