@@ -9,8 +9,8 @@ use patchwave_common::domain::clean_text;
 use patchwave_common::runtime::clock::Clock;
 use patchwave_common::runtime::throttle::Throttle;
 use patchwave_common::runtime::tls::{Peer, PeerCertificate};
-use tonic::{Code, Status};
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::open_calls::{Guarded, OpenCalls};
