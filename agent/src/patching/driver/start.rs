@@ -16,7 +16,7 @@ use crate::patching::PatchingSettings;
 use crate::patching::driver::staging::Staging;
 use crate::patching::driver::work::Work;
 use crate::patching::handle::{Command, Event, PatchingStatus};
-use crate::patching::machine::{Case, Left, Machine, Moment};
+use crate::patching::machine::{Case, Fence, Left, Machine, Moment};
 use crate::patching::store::Store;
 use crate::patching::transaction::Launcher;
 
@@ -66,7 +66,9 @@ fn read_left(store: &Store, state_dir: &Path) -> Result<Left, FileError> {
     let hold = crate::hold::read(state_dir).map(|hold| hold.reason);
     let cases = store.cases()?;
     let mut damage: Vec<String> = cases.damaged.iter().map(ToString::to_string).collect();
+    let mut fence_is_sound = true;
     let fence = store.fence().unwrap_or_else(|error| {
+        fence_is_sound = false;
         damage.push(format!("{error} (hint: move it away after making sure that no rollout orders this host)"));
         Default::default()
     });
@@ -75,10 +77,19 @@ fn read_left(store: &Store, state_dir: &Path) -> Result<Left, FileError> {
         Default::default()
     });
     for detail in &damage {
-        tracing::error!(detail, "patching is blocked");
+        tracing::error!(detail, "what patching left cannot be read");
     }
-    let damage = (!damage.is_empty()).then(|| damage.join("; "));
-    Ok(Left { fence, case: present_case(cases.cases), damage, hold, quarantine })
+    let case = present_case(cases.cases);
+    let blocks = !damage.is_empty() && (!fence_is_sound || !newest_is_over(&fence, case.as_ref()));
+    Ok(Left { fence, case, damage: blocks.then(|| damage.join("; ")), hold, quarantine })
+}
+
+/// An order ends only where nothing older is going on, so damage beside one that ended is about the past, and keeps only that from being
+/// taken back.
+fn newest_is_over(fence: &Fence, case: Option<&Case>) -> bool {
+    let told = fence.last.as_ref().is_some_and(|last| Some(last.generation) == fence.newest);
+    let read = case.is_some_and(|case| case.is_ended() && Some(case.history.generation) == fence.newest);
+    told || read
 }
 
 /// The case that is not over: one that has begun comes first, whatever came later. Otherwise the newest, over or not; an older one on which

@@ -67,7 +67,11 @@ impl Work {
             Ok(prepared) => {
                 let missing = prepared.staged.missing_originals.iter();
                 examination.no_way_back = missing.map(|it| format!("{} {} ({})", it.id, it.version, it.detail)).collect();
-                *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+                let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+                // An examination that ends late, for a directive that gave way, must not push out the present one's.
+                if kept.as_ref().is_none_or(|kept| kept.case <= prepared.case) {
+                    *kept = Some(prepared);
+                }
             }
             Err(refusal) => examination.obstacle = Some(refusal),
         }
@@ -126,7 +130,10 @@ impl Work {
         let saved = store.lock().unwrap_or_else(PoisonError::into_inner).save_active_units(case, &active);
         saved.map_err(|error| Refusal::new(RefusalReason::DiskFull, error.to_string()))?;
         prepared.receipt = Some(receipt);
-        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
+        let mut kept = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_none_or(|kept| kept.case <= case) {
+            *kept = Some(prepared);
+        }
         Ok(())
     }
 

@@ -19,10 +19,8 @@ const CLOCK_OFF_MS: u64 = 5 * 60 * 1000;
 impl Machine {
     pub(super) fn directive(&mut self, directive: &Directive, case: Option<Case>) {
         let generation = directive.generation;
-        if let Some(history) = self.history.clone().filter(|history| history.generation == generation) {
-            if let Some(progress) = history.current() {
-                self.report_about(generation, &history.rollout, progress.clone());
-            }
+        if self.history.as_ref().is_some_and(|history| history.generation == generation) {
+            self.answer(generation);
             return;
         }
         if let Some(newest) = self.fence.newest.filter(|newest| generation < *newest) {
@@ -33,7 +31,15 @@ impl Machine {
         }
         if self.fence.newest != Some(generation) {
             self.fence.newest = Some(generation);
+            self.fence.rollout = Some(directive.rollout.clone());
             self.actions.push(Action::SaveFence(self.fence.clone()));
+        }
+        let is_about_present = |order: &Order| match order {
+            Order::TakeBack(order) => self.state.apply().is_some_and(|apply| apply.generation == order.of),
+            Order::Apply(_) => false,
+        };
+        if !is_about_present(&directive.order) {
+            self.withdraw_for_newer();
         }
         if let Some(refusal) = missing_feature(&directive.requires).or_else(|| self.is_blocked()) {
             self.refuse_at_the_door(directive, &refusal);
@@ -64,7 +70,6 @@ impl Machine {
     }
 
     fn admit_apply(&mut self, directive: &Directive, order: &ApplyOrder) {
-        self.withdraw_for_newer();
         if let Some(refusal) = self.refuse_apply(order).or_else(|| self.make_room()) {
             self.refuse_at_the_door(directive, &refusal);
             return;
@@ -81,12 +86,18 @@ impl Machine {
         self.hold_refusal().or_else(|| self.clock_refusal()).or_else(|| self.quarantine_refusal(&order.targets))
     }
 
-    /// A directive that has not begun gives way to any newer order.
+    /// A directive that has not begun gives way to any newer order, whatever becomes of that one: it is older than the newest seen.
     fn withdraw_for_newer(&mut self) {
         if let Some(pending) = self.state.pending().cloned() {
             let refusal = Refusal::new(RefusalReason::Withdrawn, "a newer order came before it began");
             self.state = self.refuse(&pending, &refusal);
         }
+    }
+
+    /// Whether a newer order was seen while this one seemed to have begun, or just before the agent ended.
+    pub(super) fn overtaken(&self, pending: &Pending) -> Option<Refusal> {
+        let newer = self.fence.newest.is_some_and(|newest| newest > pending.apply.generation);
+        newer.then(|| Refusal::new(RefusalReason::Withdrawn, "a newer order came before it began"))
     }
 
     /// A directive that proved healthy is concluded by a newer one: the controller gives a host a new directive only when it is done with
@@ -145,7 +156,6 @@ impl Machine {
             self.refuse_at_the_door(directive, &Refusal::new(RefusalReason::NoReceipt, detail));
             return;
         };
-        self.withdraw_for_newer();
         if let Some(refusal) = self.make_room() {
             self.refuse_at_the_door(directive, &refusal);
             return;
@@ -240,6 +250,11 @@ impl Machine {
     /// Says again where that directive stands, if it is the present one: the controller saw it otherwise.
     fn answer(&mut self, generation: Generation) {
         let Some(history) = self.history.clone().filter(|history| history.generation == generation) else { return };
+        if matches!(self.state, State::AwaitingLease(_)) {
+            // Saying where it stands is asking, and is counted as such.
+            self.ask_again();
+            return;
+        }
         if let Some(progress) = history.current() {
             self.report_about(generation, &history.rollout, progress.clone());
         }

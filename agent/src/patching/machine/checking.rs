@@ -1,5 +1,7 @@
 //! Before anything changes: examination, receipt, baseline, lease, and the last look.
 
+use std::collections::VecDeque;
+
 use patchwave_common::domain::{DirectiveProgress, Lease, RefusalReason};
 
 use super::Machine;
@@ -15,7 +17,9 @@ const LEASE_WAIT_MS: u64 = 30 * 60 * 1000;
 /// No lease is believed for longer, whatever it says: a halt must stop what has not begun within that time.
 const LEASE_LONGEST_MS: u64 = 60 * 60 * 1000;
 /// Leases that arrive when they have run out already are asked for again at most so often: a controller that gives such leases is wrong.
-const MAX_ASKS: u32 = 20;
+const MAX_LATE: u32 = 20;
+/// Unanswered questions that are remembered. A question is put when a session begins and when a lease came late.
+const MAX_QUESTIONS: usize = 64;
 /// A host whose packages change, or whose lock is taken, between examination and beginning is examined again at most so often.
 const MAX_TRIES: u32 = 5;
 
@@ -29,7 +33,7 @@ impl Machine {
     /// Goes back to the examination after something kept the transaction from beginning.
     pub(super) fn examine_again(&mut self, mut pending: Pending, cause: Refusal) -> State {
         pending.tries += 1;
-        if let Some(refusal) = self.hold_refusal() {
+        if let Some(refusal) = self.hold_refusal().or_else(|| self.overtaken(&pending)) {
             return self.refuse(&pending, &refusal);
         }
         if pending.tries >= MAX_TRIES {
@@ -62,38 +66,39 @@ impl Machine {
     pub(super) fn baseline_taken(&mut self, state: TakingBaseline, round: &Round) -> State {
         let give_up_at = self.now.boottime_ms.saturating_add(LEASE_WAIT_MS);
         let (pending, baseline) = (state.pending, Baseline::of(round));
-        self.ask(AwaitingLease { pending, baseline, asked_at: 0, asks: 0, give_up_at })
+        self.ask(AwaitingLease { pending, baseline, asked_at: VecDeque::new(), late: 0, give_up_at })
     }
 
+    /// Asks, or asks again; counted as a question of its own.
     fn ask(&mut self, mut state: AwaitingLease) -> State {
-        state.asks += 1;
-        state.asked_at = self.now.boottime_ms;
-        if state.asks > MAX_ASKS {
-            let detail = format!("{MAX_ASKS} leases had run out before they arrived (hint: is the link very slow?)");
-            return self.refuse(&state.pending, &Refusal::new(RefusalReason::NoLease, detail));
-        }
+        state.asked_at.push_back(self.now.boottime_ms);
+        // Beyond the bound the newest goes: a lease then counts from earlier than it could.
+        state.asked_at.truncate(MAX_QUESTIONS);
         self.report(DirectiveProgress::Ready);
         State::AwaitingLease(state)
     }
 
-    /// A new session: nothing is on its way from the old one, so the question is put again and counts from now.
+    /// A new session: nothing is on its way from the old one. The hello carries the question with the history, and counts as one.
     pub(super) fn connected(&mut self) {
-        let state = std::mem::replace(&mut self.state, State::Idle);
-        self.state = match state {
-            State::AwaitingLease(mut state) => {
-                state.asks = 0;
-                self.ask(state)
-            }
-            other => other,
-        };
+        if let State::AwaitingLease(state) = &mut self.state {
+            state.asked_at = VecDeque::from([self.now.boottime_ms]);
+            state.late = 0;
+        }
+        self.ask_again();
     }
 
-    /// The hello may have carried the question already, so a lease may be on its way: asked again, and counted from the hello.
+    /// The session is up: asked aloud, for what is said before the welcome may not have been heard.
     pub(super) fn welcomed(&mut self, offset_ms: i64) {
         self.clock_offset_ms = Some(offset_ms);
-        if matches!(self.state, State::AwaitingLease(_)) {
-            self.report(DirectiveProgress::Ready);
-        }
+        self.ask_again();
+    }
+
+    pub(super) fn ask_again(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        self.state = match state {
+            State::AwaitingLease(state) => self.ask(state),
+            other => other,
+        };
     }
 
     pub(super) fn lease_granted(&mut self, lease: &Lease) {
@@ -104,18 +109,30 @@ impl Machine {
         };
     }
 
-    fn begin(&mut self, state: AwaitingLease, lease: &Lease) -> State {
+    fn begin(&mut self, mut state: AwaitingLease, lease: &Lease) -> State {
         if let Some(refusal) = self.hold_refusal().or_else(|| self.quarantine_refusal(&state.pending.apply.order.targets)) {
             return self.refuse(&state.pending, &refusal);
         }
         let valid_ms = lease.valid_ms.min(LEASE_LONGEST_MS);
-        let until = LeaseDeadline { boot_id: self.now.boot_id.clone(), boottime_ms: state.asked_at.saturating_add(valid_ms) };
+        // One more than there were questions answers none.
+        let Some(asked_at) = state.asked_at.pop_front() else { return State::AwaitingLease(state) };
+        let until = LeaseDeadline { boot_id: self.now.boot_id.clone(), boottime_ms: asked_at.saturating_add(valid_ms) };
         if !self.is_live(&until) {
-            return self.ask(state);
+            return self.ask_after_late_lease(state);
         }
         let job = self.job();
         self.actions.push(Action::Confirm { job, case: state.pending.apply.generation });
         State::Confirming(Confirming { waited: state, lease: until, job })
+    }
+
+    /// A lease ran out before it was of use: it was given late (a pause was lifted), or the link or this host is slow.
+    fn ask_after_late_lease(&mut self, mut state: AwaitingLease) -> State {
+        state.late += 1;
+        if state.late > MAX_LATE {
+            let detail = format!("{MAX_LATE} leases ran out before they could be used (hint: is the link or this host very slow?)");
+            return self.refuse(&state.pending, &Refusal::new(RefusalReason::NoLease, detail));
+        }
+        self.ask(state)
     }
 
     fn is_live(&self, lease: &LeaseDeadline) -> bool {
@@ -129,7 +146,7 @@ impl Machine {
             return self.examine_again(waited.pending, Refusal::new(RefusalReason::Drifted, detail));
         }
         if !self.is_live(&lease) {
-            return self.ask(waited);
+            return self.ask_after_late_lease(waited);
         }
         if let Some(refusal) = self.quarantine_refusal(&waited.pending.apply.order.targets) {
             return self.refuse(&waited.pending, &refusal);

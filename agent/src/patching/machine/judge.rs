@@ -119,3 +119,63 @@ pub fn newly_failed(baseline: &Baseline, units: &Units) -> Vec<String> {
 pub fn milliseconds(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::facts::CheckOutcome;
+    use super::super::simulation::orders;
+    use super::*;
+
+    fn baseline() -> Baseline {
+        Baseline { passed: [orders::check_name()].into(), ..Baseline::default() }
+    }
+
+    fn restarted(count: u64) -> Round {
+        let restarts = BTreeMap::from([(UnitName::parse("web.service").unwrap(), count)]);
+        Round { checks: vec![], units: Some(Units { restarts, ..Units::default() }) }
+    }
+
+    fn check(passes: bool) -> Round {
+        let result = if passes { Ok(()) } else { Err("x".to_owned()) };
+        Round { checks: vec![CheckOutcome { name: orders::check_name(), result }], units: None }
+    }
+
+    #[test]
+    fn three_automatic_restarts_in_ten_minutes_are_a_crash_loop_and_restarts_from_before_are_not() {
+        let is_harm = |counts: &[u64], seconds_apart: u64, baseline: &Baseline| {
+            let mut watch = Watch::default();
+            let rounds = counts.iter().zip(0..);
+            rounds.fold(false, |seen, (count, at)| {
+                seen | matches!(watch.observe(at * seconds_apart * 1000, &orders::health(), baseline, &restarted(*count)), Verdict::Harm(_))
+            })
+        };
+        assert!(is_harm(&[0, 1, 2, 3], 10, &baseline()));
+        assert!(is_harm(&[7, 10], 10, &baseline()), "a fast loop makes several between two rounds");
+        assert!(!is_harm(&[7, 7, 8, 9], 10, &baseline()), "what it had before does not count");
+        assert!(!is_harm(&[5, 0, 1, 2], 10, &baseline()), "somebody started it anew");
+        assert!(!is_harm(&[0, 1, 2, 3, 4], 301, &baseline()), "one in five minutes is no loop");
+        let unsteady = Baseline { unsteady_units: [UnitName::parse("web.service").unwrap()].into(), ..Baseline::default() };
+        assert!(!is_harm(&[0, 9, 18], 10, &unsteady), "it did so before");
+    }
+
+    #[test]
+    fn a_failure_before_and_one_after_a_gap_are_no_lasting_failure() {
+        let mut watch = Watch::default();
+        let mut observe = |seconds: u64, passes| watch.observe(seconds * 1000, &orders::health(), &baseline(), &check(passes));
+        assert!(matches!(observe(0, false), Verdict::Failing(_)));
+        assert!(matches!(observe(3600, false), Verdict::Failing(_)), "the host slept for an hour");
+        assert!(matches!(observe(3630, false), Verdict::Failing(_)));
+        assert!(matches!(observe(3660, false), Verdict::Harm(_)));
+    }
+
+    #[test]
+    fn a_pass_in_between_starts_the_patience_anew() {
+        let mut watch = Watch::default();
+        let mut observe = |seconds: u64, passes| watch.observe(seconds * 1000, &orders::health(), &baseline(), &check(passes));
+        for (seconds, passes) in [(0, false), (50, false), (60, true), (70, false), (120, false)] {
+            assert!(!matches!(observe(seconds, passes), Verdict::Harm(_)), "{seconds}");
+        }
+        assert!(matches!(observe(130, false), Verdict::Harm(_)));
+    }
+}

@@ -22,7 +22,7 @@ mod record;
 mod restore;
 mod returning;
 #[cfg(test)]
-mod simulation;
+pub(in crate::patching) mod simulation;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,8 @@ pub enum End {
 pub struct Fence {
     /// Directives older than this are refused.
     pub newest: Option<Generation>,
+    /// The rollout that the newest belongs to.
+    pub rollout: Option<RolloutId>,
     /// Everything reported about the directive that ended last.
     pub last: Option<History>,
 }

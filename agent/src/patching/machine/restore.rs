@@ -57,7 +57,11 @@ impl Machine {
     }
 
     fn blocked(&mut self, detail: String) -> State {
-        self.report(DirectiveProgress::NeedsAttention { detail: detail.clone() });
+        // The damage is about the newest order, which did not end as far as anybody knows: an ended one blocks nothing.
+        if let (Some(newest), Some(rollout)) = (self.fence.newest, self.fence.rollout.clone()) {
+            self.history = Some(History::new(newest, rollout));
+            self.report(DirectiveProgress::NeedsAttention { detail: detail.clone() });
+        }
         State::Blocked(Blocked { detail })
     }
 
@@ -69,7 +73,7 @@ impl Machine {
         if standing == Standing::Accepted {
             // Nothing was changed, and what an examination found before the restart is worth nothing now.
             let pending = Pending { attempts: case.attempts, ..Pending::from(case.apply) };
-            return match self.hold_refusal() {
+            return match self.hold_refusal().or_else(|| self.overtaken(&pending)) {
                 Some(refusal) => self.refuse(&pending, &refusal),
                 None => self.examine(pending),
             };
