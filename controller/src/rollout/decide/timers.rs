@@ -58,7 +58,7 @@ impl Rollout {
     pub(in crate::rollout) fn is_recovering(&self, host: HostIndex) -> bool {
         match self.hosts.phase(host) {
             Phase::TakingBack => true,
-            Phase::Harmed if self.is_reverse() || self.handed_over.is_some() => false,
+            Phase::Harmed if self.is_reverse() => false,
             Phase::Harmed => self.hosts.has(host, TAKE_BACK) || self.plan.policy().automatic_rollback || self.takes_back_all(),
             _ => false,
         }

@@ -21,18 +21,27 @@ impl Rollout {
         }
     }
 
-    /// Hosts in phases, without looking at the others.
-    pub(in crate::rollout) fn hosts_in(&self, which: impl Fn(Phase) -> bool) -> impl Iterator<Item = HostIndex> {
-        let any = Phase::ALL.iter().any(|&phase| which(phase) && self.tallies.of(phase) > 0);
-        let last = if any { self.plan.host_count() } else { 0 };
-        (0..last).map(HostIndex).filter(move |&host| which(self.hosts.phase(host)))
+    /// Hosts in phases; waves that have none of them are not looked at.
+    pub(in crate::rollout) fn hosts_in(&self, which: impl Fn(Phase) -> bool + Copy) -> impl Iterator<Item = HostIndex> {
+        self.plan
+            .waves()
+            .filter(move |&wave| Phase::ALL.iter().any(|&phase| which(phase) && self.tallies.in_wave(wave, phase) > 0))
+            .flat_map(|wave| self.plan.members(wave).iter().copied())
+            .filter(move |&host| which(self.hosts.phase(host)))
     }
 
+    /// Whether a host's wave has begun.
+    fn is_its_turn(&self, host: HostIndex) -> bool {
+        self.plan.wave_of(host).and_then(|wave| self.wave_state(wave)).is_some_and(|wave| wave.started.is_some())
+    }
+
+    /// Hosts that were retired while something was to come for them. Those of later waves are looked at when their wave begins.
     pub(super) fn due_retired(&self, view: &dyn Liveness) -> Vec<Event> {
-        let open = |phase| !matches!(phase, Phase::Retired | Phase::Concluded | Phase::TakenBack | Phase::Refused | Phase::UpToDate);
-        let over = !matches!(self.life, Life::Running);
+        let running = self.life == Life::Running;
+        let waits = |phase| running && matches!(phase, Phase::Pending | Phase::Offline);
         let hosts: Vec<HostIndex> = self
-            .hosts_in(|phase| open(phase) && !(over && matches!(phase, Phase::Pending | Phase::Offline)))
+            .hosts_in(|phase| phase.is_claimed() || phase == Phase::NeedsAttention || waits(phase))
+            .filter(|&host| self.hosts.phase(host) != Phase::Pending || self.is_its_turn(host))
             .filter(|&host| self.now(host, view).standing == Standing::Retired)
             .collect();
         in_events(&hosts, |hosts| Event::HostRetired { hosts })
@@ -77,7 +86,8 @@ impl Rollout {
             return Vec::new();
         }
         let mut by_cause = BTreeMap::new();
-        for host in self.hosts_in(|phase| phase == Phase::Pending || phase.is_withdrawable()) {
+        let unbegun = self.hosts_in(|phase| phase == Phase::Pending || phase.is_withdrawable());
+        for host in unbegun.filter(|&host| self.is_its_turn(host)) {
             if let Some((due, cause)) = self.absent_at(host, &self.now(host, view))
                 && due <= at
             {

@@ -7,7 +7,7 @@ use patchwave_common::domain::{
     Blocked, Candidate, Generation, HostMode, Inventory, PackageName, PackageTarget, PackageVersion, QuarantineKey, TargetSet,
 };
 
-use super::offers::{Offers, is_asked_for};
+use super::offers::{Offers, is_asked_for, is_request_for};
 use super::{PlanRequest, PlanningHost, RequestKind, UpdateRequest};
 use crate::rollout::plan::ExclusionReason;
 use crate::rollout::view::Standing;
@@ -163,27 +163,31 @@ impl Chooser<'_> {
                 return why.clone();
             }
         }
-        match self.offers.is_current(host, inventory, &self.request.updates) {
+        let refresh = "other hosts of its release are offered a newer version: refresh its package lists".to_owned();
+        match self.is_current(host, inventory) {
             None => plain(ExclusionReason::NotInstalled),
-            Some(false) => (
-                ExclusionReason::NoCandidate,
-                "other hosts of its release are offered a newer version: refresh its package lists".to_owned(),
-            ),
-            Some(true) if self.has_all_versions(inventory) => plain(ExclusionReason::AlreadyAtVersion),
-            Some(true) => plain(ExclusionReason::NoCandidate),
+            Some(true) => plain(ExclusionReason::AlreadyAtVersion),
+            Some(false) => (ExclusionReason::NoCandidate, refresh),
         }
     }
 
-    /// Whether every version that was asked for by name is what the host has.
-    fn has_all_versions(&self, inventory: &Inventory) -> bool {
-        self.request.updates.iter().all(|request| {
-            let mut packages = inventory.iter().filter(|package| {
-                package.is_installed() && request.name == *if request.source { &package.source } else { &package.id.name }
-            });
-            request.version.as_ref().is_none_or(|wanted| {
-                packages.all(|package| wanted == if request.source { &package.source_version } else { &package.version })
-            })
-        })
+    /// Whether the host has what was asked for: the exact version, or else the newest that any host of its release is offered; `None`
+    /// where it has none of the packages.
+    fn is_current(&self, host: &PlanningHost<'_>, inventory: &Inventory) -> Option<bool> {
+        let requests = &self.request.updates;
+        if requests.is_empty() {
+            return self.offers.is_current(host, inventory, requests);
+        }
+        let one = |request: &UpdateRequest| {
+            let only = std::slice::from_ref(request);
+            let Some(wanted) = &request.version else {
+                return self.offers.is_current(host, inventory, only);
+            };
+            let packages: Vec<_> = inventory.iter().filter(|package| package.is_installed() && is_request_for(only, package)).collect();
+            let at = |version: &PackageVersion, source: &PackageVersion| wanted == if request.source { source } else { version };
+            (!packages.is_empty()).then(|| packages.iter().all(|package| at(&package.version, &package.source_version)))
+        };
+        requests.iter().filter_map(one).reduce(|left, right| left && right)
     }
 }
 

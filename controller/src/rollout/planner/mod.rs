@@ -12,7 +12,7 @@ mod waves;
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchwave_common::domain::policy::Policy;
-use patchwave_common::domain::{Digest, Generation, HostId, PackageName, PackageVersion, TargetSet, Timestamp, clean_text};
+use patchwave_common::domain::{Generation, HostId, PackageName, PackageVersion, TargetSet, Timestamp, clean_text};
 
 use choose::{Choice, Chooser, Left};
 use offers::Offers;
@@ -147,18 +147,19 @@ impl<'a> Draft<'a> {
 /// Target sets, each kept once.
 #[derive(Default)]
 struct Interned {
-    by_digest: BTreeMap<Digest, u32>,
+    numbers: BTreeMap<TargetSet, u32>,
     sets: Vec<TargetSet>,
 }
 
 impl Interned {
     fn intern(&mut self, set: TargetSet) -> u32 {
         let next = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
-        let index = *self.by_digest.entry(set.digest()).or_insert(next);
-        if index == next {
-            self.sets.push(set);
+        if let Some(&known) = self.numbers.get(&set) {
+            return known;
         }
-        index
+        self.numbers.insert(set.clone(), next);
+        self.sets.push(set);
+        next
     }
 }
 

@@ -100,9 +100,10 @@ impl Rollout {
 
     pub(super) fn check_handed_over(&self) -> Result<(), Rejected> {
         match &self.life {
-            Life::Aborting { .. } | Life::Stopping { .. } | Life::Ended { .. } if self.handed_over.is_none() => Ok(()),
-            Life::Aborting { .. } | Life::Stopping { .. } | Life::Ended { .. } => Err(Rejected::NoNews),
-            _ => Err(self.wrong_state("handing over", "abort it first")),
+            Life::Ended { .. } if self.handed_over.is_none() => Ok(()),
+            Life::Ended { .. } => Err(Rejected::NoNews),
+            Life::Stopping { .. } | Life::Aborting { .. } => Err(self.wrong_state("handing over", "hosts that have begun finish first")),
+            _ => Err(self.wrong_state("handing over", "`patchwave rollout abort` comes first")),
         }
     }
 
