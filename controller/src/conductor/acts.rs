@@ -70,7 +70,13 @@ impl Conductor {
                 Event::Started { by: Actor::Operator(by) }
             }
             Act::Pause(by, reason) => Event::Paused { by: Actor::Operator(by), reason: PauseReason::Operator, detail: reason },
-            Act::Resume(by, _) => Event::Resumed { by: Actor::Operator(by) },
+            Act::Resume(by, reason) => {
+                let events = rollout.resume(&Actor::Operator(by), &reason);
+                for event in events {
+                    self.record(id, event, batch)?;
+                }
+                return Ok(());
+            }
             Act::Abort(by, reason) => Event::Aborted { by: Actor::Operator(by), reason },
             Act::ReportHarm(by, host, reason) => {
                 let index = rollout.plan().index_of(&host).ok_or(Rejected::NoSuchHost(host))?;

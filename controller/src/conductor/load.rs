@@ -1,5 +1,7 @@
 //! Reads rollouts, claims and the fleet's rules from the store.
 
+use std::collections::BTreeSet;
+
 use patchwave_common::domain::RolloutId;
 
 use super::Conductor;
@@ -9,12 +11,13 @@ use crate::rollout_log;
 use crate::store::{MAX_PAGE, Result, StoreError, StoreRead};
 
 impl Conductor {
-    /// Everything that has not ended.
+    /// Everything that has not ended, and what has ended and still orders a host (one that is lost and is taken back when it returns).
     pub(super) async fn load_all(&mut self) -> Result<()> {
         self.reload_rules().await;
         self.reload_claims().await?;
         let heads = self.store.read(|store| pages(|after| store.rollouts(after, MAX_PAGE), |head: &RolloutHead| head.id.clone())).await?;
-        for head in heads.iter().filter(|head| !super::is_ended_name(&head.state)) {
+        let holders: BTreeSet<RolloutId> = self.claims.values().map(|(holder, _)| holder.clone()).collect();
+        for head in heads.iter().filter(|head| !super::is_ended_name(&head.state) || holders.contains(&head.id)) {
             if let Some(rollout) = self.load_rollout(&head.id).await? {
                 self.rollouts.insert(head.id.clone(), rollout);
             }

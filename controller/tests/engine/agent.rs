@@ -317,7 +317,7 @@ impl Sim {
         let connected = self.is_connected(host);
         let agent = self.agents.get(host).unwrap().clone();
         let (next, progress) = match agent.at {
-            At::Accepted if agent.take_back && !agent.changed && roll % 2 == 0 => {
+            At::Accepted if agent.take_back && !agent.changed && roll.is_multiple_of(2) => {
                 (At::Ended, DirectiveProgress::Refused { reason: RefusalReason::NoReceipt, detail: String::new() })
             }
             At::Accepted if agent.take_back && roll > 215 => {

@@ -82,5 +82,5 @@ fn another_rollout_with_the_same_hosts_is_told() {
         lint(&plan, &FleetView { active: &active, ..*view })
     });
     let overlap = found.iter().find(|lint| lint.code == LintCode::OverlapsRollout).unwrap();
-    assert!(overlap.message.contains("r-other has 1"), "{}", overlap.message);
+    assert!(overlap.message.contains("r-other has 1 of the same hosts"), "{}", overlap.message);
 }

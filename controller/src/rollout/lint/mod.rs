@@ -89,6 +89,7 @@ pub fn lint(plan: &Plan, fleet: &FleetView<'_>) -> Vec<Lint> {
             message: "the plan has no host".to_owned(),
             hint: "the report says why each host was left out".to_owned(),
         });
+        subject.check_overlap(&mut lints);
         return lints;
     }
     subject.check_waves(&mut lints);

@@ -1,7 +1,7 @@
 //! Lint of each wave and of the rollout's bounds.
 
 use patchwave_common::domain::policy::{Amount, WaveKind, WaveRule};
-use patchwave_common::domain::show_duration;
+use patchwave_common::domain::{HostId, show_duration};
 
 use super::{Lint, LintCode, Severity, Subject};
 use crate::rollout::plan::{Emptied, ExclusionReason, WaveIndex};
@@ -81,15 +81,18 @@ impl Subject<'_> {
         self.check_overlap(lints);
     }
 
-    fn check_overlap(&self, lints: &mut Vec<Lint>) {
+    pub(super) fn check_overlap(&self, lints: &mut Vec<Lint>) {
         for other in self.fleet.active.iter().filter(|other| *other.id != self.plan.header().rollout) {
+            let claimed = |host: &HostId| self.plan.exclusion_of(host).is_some_and(|left| left.reason == ExclusionReason::Claimed);
             let shared = other.hosts.iter().filter(|host| self.plan.index_of(host).is_some()).count();
-            if shared > 0 {
+            let left_out = other.hosts.iter().filter(|host| claimed(host)).count();
+            if shared + left_out > 0 {
                 lints.push(Lint {
                     severity: Severity::Warning,
                     code: LintCode::OverlapsRollout,
                     message: format!(
-                        "rollout {} has {shared} of the same hosts; whoever orders a host first keeps it until it is done",
+                        "rollout {} has {shared} of the same hosts, and {left_out} are left out because a rollout has ordered them; whoever \
+                         orders a host first keeps it until it is done",
                         other.id
                     ),
                     hint: format!("wait for it, or `patchwave rollout abort {}`", other.id),
@@ -98,7 +101,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The first wave of a kind.
+    /// The waves of a kind.
     pub(super) fn wave_of_kind(&self, kind: WaveKind) -> impl Iterator<Item = WaveIndex> {
         self.plan.waves().filter(move |&wave| self.plan.rule(wave).is_some_and(|rule| rule.kind == kind))
     }
