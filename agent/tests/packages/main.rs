@@ -2,6 +2,10 @@
 //! holds for dpkg and apt alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod apt_archive;
+mod apt_database;
+mod apt_interrupted;
+mod apt_machine;
 mod apt_world;
 mod capture;
 mod contract;

@@ -114,10 +114,10 @@ pub fn ready(world: &dyn World, set: &TargetSet, rules: &TransactionRules) -> Re
 /// Runs steps as the patching driver does: the first failure ends it, unless the step may fail.
 pub fn run_all(world: &dyn World, steps: &[Step]) -> Result<(), String> {
     for step in steps {
-        if let Err(said) = world.run(step) {
-            if !matches!(step, Step::Run(command) if command.may_fail) {
-                return Err(format!("{step:?}: {said}"));
-            }
+        if let Err(said) = world.run(step)
+            && !matches!(step, Step::Run(command) if command.may_fail)
+        {
+            return Err(format!("{step:?}: {said}"));
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use patchwave_common::runtime::atomic_file;
 
 use super::layout::Layout;
 use super::policy::{Row, Table};
+use super::query::Urgency;
 use super::{fingerprint, query, status};
 use crate::packages::{Fingerprint, PackageError};
 
@@ -58,7 +59,7 @@ fn compute(layout: &Layout) -> Result<CandidateSet, PackageError> {
     if installed.is_empty() {
         return Ok(CandidateSet::default());
     }
-    let tables = query::tables(layout, installed.iter().map(|package| &package.id), &[])?;
+    let tables = query::tables(layout, Urgency::Background, installed.iter().map(|package| &package.id), &[])?;
     let mut chosen = Vec::new();
     for package in installed {
         let offered = tables.get(&package.id).and_then(|table| offer(package, table));
@@ -67,9 +68,9 @@ fn compute(layout: &Layout) -> Result<CandidateSet, PackageError> {
     if chosen.is_empty() {
         return Ok(CandidateSet::default());
     }
-    let origins = query::origins(layout)?;
+    let origins = query::origins(layout, Urgency::Background)?;
     let wanted: Vec<_> = chosen.iter().map(|(package, row, _)| (package.id.clone(), row.version.clone())).collect();
-    let records = query::records(layout, &wanted)?;
+    let records = query::records(layout, Urgency::Background, &wanted)?;
     let candidates = chosen.into_iter().filter_map(|(package, row, pinned)| {
         let record = query::record_of(&records, &package.id, &row.version)?;
         let blocked = if package.held { Some(Blocked::Held) } else { pinned.then_some(Blocked::Pinned) };

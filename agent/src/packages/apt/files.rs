@@ -37,9 +37,9 @@ impl<'a> Files<'a> {
         Ok(String::new())
     }
 
-    /// The checksums that dpkg recorded, as text.
-    pub(crate) fn recorded_text(&self) -> Result<String, PackageError> {
-        self.info("md5sums")
+    /// The checksums that dpkg recorded, by path.
+    pub(crate) fn recorded(&self) -> Result<BTreeMap<String, String>, PackageError> {
+        Ok(parse_checksums(&self.info("md5sums")?))
     }
 
     /// Every path of the package, in order.
@@ -49,7 +49,7 @@ impl<'a> Files<'a> {
 
     /// The packaged files that are no conffiles, as they are now; and those that are not as packaged (changed or deleted).
     pub(crate) fn examine(&self, conffiles: &BTreeSet<PathBuf>) -> Result<(Vec<PackagedFile>, Vec<PathBuf>), PackageError> {
-        let recorded = parse_checksums(&self.recorded_text()?);
+        let recorded = self.recorded()?;
         let diversions = Diversions::read(self.layout)?;
         let (mut files, mut changed) = (Vec::new(), Vec::new());
         for path in self.paths()?.into_iter().chain(recorded.keys().cloned()).collect::<BTreeSet<_>>() {
@@ -93,7 +93,7 @@ fn parse_checksums(text: &str) -> BTreeMap<String, String> {
 }
 
 /// What is at a path, as [`PackagedFile::content`] tells it; `None` for a directory.
-fn content(path: &Path) -> Result<Option<String>, PackageError> {
+pub(crate) fn content(path: &Path) -> Result<Option<String>, PackageError> {
     let metadata = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {

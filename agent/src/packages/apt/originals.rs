@@ -5,18 +5,18 @@ use std::path::Path;
 use patchwave_common::domain::{PackageId, PackageVersion};
 
 use super::control::paragraphs;
-use super::files::Files;
+use super::files::{Files, content};
 use super::layout::Layout;
 use super::shelf::Shelf;
 use super::status::read_text;
 use super::{debfile, fetch};
 use crate::packages::{PackageError, StagedFile};
 
-/// Bound on a control file or on the list of checksums in a .deb: a kernel's list is about 500 KB.
-const CONTROL_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Bound on a control file; those of Debian's largest packages are some 10 KB.
+const CONTROL_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Takes the installed version's file from apt's cache onto the shelf, if it is there and the same: name, version, architecture, and
-/// the checksums of every packaged file as dpkg recorded them at installation.
+/// every packaged file has the checksum that dpkg recorded at installation. A package of which dpkg recorded none proves nothing.
 pub(crate) fn from_apt_cache(
     layout: &Layout,
     id: &PackageId,
@@ -37,7 +37,15 @@ fn is_original(layout: &Layout, path: &Path, id: &PackageId, version: &PackageVe
     let fits = says.get("Package") == Some(id.name.as_str())
         && says.get("Version") == Some(version.as_str())
         && says.get("Architecture") == Some(id.architecture.as_str());
-    let checksums = read_text(&control.path().join("md5sums"), CONTROL_MAX_BYTES).unwrap_or_default();
-    let recorded = Files::new(layout, id).recorded_text()?;
-    Ok(fits && checksums.trim() == recorded.trim())
+    let recorded = Files::new(layout, id).recorded()?;
+    if !fits || recorded.is_empty() {
+        return Ok(false);
+    }
+    let tree = debfile::files(layout, path)?;
+    for (path, checksum) in recorded {
+        if content(&tree.path().join(path.trim_start_matches('/')))? != Some(format!("md5:{checksum}")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -60,10 +60,11 @@ pub(crate) fn parse_tables(text: &str) -> Vec<Table> {
             table.candidate = told(value);
         } else if let Some(row) = version_row(line) {
             table.rows.push(row);
-        } else if let Some((priority, index)) = body.split_once(' ').and_then(|(first, rest)| Some((first.parse().ok()?, rest))) {
-            if let Some(row) = table.rows.last_mut() {
-                row.indexes.push((priority, index.trim().to_owned()));
-            }
+        } else if let Some(row) = table.rows.last_mut()
+            && let Some((priority, index)) = body.split_once(' ')
+            && let Ok(priority) = priority.parse()
+        {
+            row.indexes.push((priority, index.trim().to_owned()));
         }
     }
     tables

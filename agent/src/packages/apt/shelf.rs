@@ -60,10 +60,11 @@ impl Shelf {
             let Ok(note) = serde_json::from_slice::<StagedFile>(&note) else {
                 continue;
             };
-            if note.id == *id && note.version == *version {
-                if let Some(file) = self.get(id, version, note.sha256)? {
-                    return Ok(Some(file));
-                }
+            if note.id == *id
+                && note.version == *version
+                && let Some(file) = self.get(id, version, note.sha256)?
+            {
+                return Ok(Some(file));
             }
         }
         Ok(None)

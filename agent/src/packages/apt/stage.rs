@@ -10,7 +10,7 @@ use patchwave_common::domain::{
 use super::fetch::{self, Scratch, not_staged};
 use super::layout::Layout;
 use super::policy::{Record, Table};
-use super::query::apt_name;
+use super::query::{Urgency, apt_name};
 use super::shelf::Shelf;
 use super::{originals, quarantine, query, resolve, status, transaction};
 use crate::packages::{
@@ -78,7 +78,7 @@ fn refuse_quarantined(layout: &Layout, wanted: &[&PackageTarget]) -> Result<(), 
 
 /// Every file that the transaction and its way back need, by the host's own sources and resolver.
 fn needs(layout: &Layout, inventory: &Inventory, wanted: &[&PackageTarget], shelf: &Shelf) -> Result<Vec<Need>, NotStaged> {
-    let ask = |ids: &mut dyn Iterator<Item = &PackageId>| query::tables(layout, ids, &[]).map_err(|error| not_staged(&error));
+    let ask = |ids: &mut dyn Iterator<Item = &PackageId>| query::tables(layout, Urgency::Ordinary, ids, &[]).map_err(|error| not_staged(&error));
     let mut tables = ask(&mut wanted.iter().map(|target| &target.id))?;
     let changes = resolve_with_sources(layout, inventory, wanted, &tables, shelf)?;
     let more: Vec<&PackageId> = changes.iter().map(|change| &change.id).filter(|id| !tables.contains_key(*id)).collect();
@@ -87,17 +87,21 @@ fn needs(layout: &Layout, inventory: &Inventory, wanted: &[&PackageTarget], shel
     }
     let mut needs = Vec::new();
     for change in &changes {
-        let planned = wanted.iter().find(|target| rules::same_package(&target.id, &change.id)).and_then(|target| target.sha256);
-        let versions = [(change.to.as_ref(), planned, false), (change.from.as_ref(), None, true)];
-        for (version, planned, is_original) in versions {
-            if let Some(version) = version.filter(|_| change.kind != ChangeKind::Configure) {
+        let target = wanted.iter().find(|target| rules::same_package(&target.id, &change.id));
+        let planned = target.and_then(|target| target.sha256);
+        let is_configured = change.kind == ChangeKind::Configure;
+        // A target that is unpacked but not configured may still have to be unpacked again; what stood there before is gone.
+        let file = change.to.as_ref().filter(|_| !is_configured || target.is_some());
+        let original = change.from.as_ref().filter(|_| !is_configured);
+        for (version, planned, is_original) in [(file, planned, false), (original, None, true)] {
+            if let Some(version) = version {
                 needs.push(Need { id: change.id.clone(), version: version.clone(), record: None, planned, is_original });
             }
         }
     }
     let known: Vec<_> =
         needs.iter().filter(|need| is_offered(&tables, need)).map(|need| (need.id.clone(), need.version.to_string())).collect();
-    let records = if known.is_empty() { Vec::new() } else { query::records(layout, &known).map_err(|error| not_staged(&error))? };
+    let records = if known.is_empty() { Vec::new() } else { query::records(layout, Urgency::Ordinary, &known).map_err(|error| not_staged(&error))? };
     for need in needs.iter_mut().filter(|need| is_offered(&tables, need)) {
         need.record = query::record_of(&records, &need.id, need.version.as_str()).cloned();
     }
@@ -155,10 +159,10 @@ fn on_the_shelf(needs: Vec<Need>, shelf: &Shelf) -> Result<(Vec<(Need, StagedFil
     let (mut have, mut lacking) = (Vec::new(), Vec::new());
     for need in needs {
         let told = need.record.as_ref().and_then(|record| record.sha256);
-        if let (Some(planned), Some(told)) = (need.planned, told) {
-            if planned != told {
-                return Err(mismatch(&need, &format!("the archive has {told}, the plan wants {planned}")));
-            }
+        if let (Some(planned), Some(told)) = (need.planned, told)
+            && planned != told
+        {
+            return Err(mismatch(&need, &format!("the archive has {told}, the plan wants {planned}")));
         }
         let found = match need.planned.or(told) {
             Some(sha256) => shelf.get(&need.id, &need.version, sha256),

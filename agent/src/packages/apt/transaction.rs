@@ -8,7 +8,7 @@ use patchwave_common::domain::policy::TransactionRules;
 use patchwave_common::domain::{InstallState, Inventory, Manager, Mark, PackageTarget, RefusalReason};
 
 use super::layout::{Layout, option};
-use super::query::apt_name;
+use super::query::{Urgency, apt_name};
 use super::{quarantine, query, resolve, status};
 use crate::packages::{CommandSpec, PackageError, Receipt, Refused, Simulation, StagedFile, StagedSet, Step, process, redact, rules};
 
@@ -153,7 +153,7 @@ fn refuse_by_policy(layout: &Layout, pending: &[&PackageTarget], files: &[&Stage
     }
     // The files are told to apt too, so that a version that left the indexes is still judged by the pins on versions.
     let extra: Vec<String> = paths(files.iter().copied(), staged).collect();
-    let tables = query::tables(layout, files.iter().map(|file| &file.id), &extra).map_err(|error| broken(&error))?;
+    let tables = query::tables(layout, Urgency::Ordinary, files.iter().map(|file| &file.id), &extra).map_err(|error| broken(&error))?;
     for file in files {
         let Some(table) = tables.get(&file.id) else {
             continue;
@@ -246,10 +246,10 @@ pub(crate) fn return_steps(layout: &Layout, receipt: &Receipt, transaction: &Tra
     let mut steps = vec![Step::Run(gather_records(layout))];
     if !originals.is_empty() {
         let mut arguments = transaction_options(layout, transaction);
-        arguments.extend(["--purge", "--allow-downgrades", "install"].map(str::to_owned));
+        arguments.extend(["--allow-downgrades", "install"].map(str::to_owned));
         arguments.extend(originals.iter().cloned());
-        // One transaction with the removals: only together are they consistent.
-        let gone = receipt.additions.iter().filter(|addition| !addition.residual && present(&addition.id));
+        // One transaction with the removals: only together are they consistent, and apt forgets the marks of what it removes.
+        let gone = receipt.additions.iter().filter(|addition| present(&addition.id));
         arguments.extend(gone.map(|addition| format!("{}-", apt_name(&addition.id))));
         let mut downgrade = layout.apt("apt-get", "return to the originals", limit(transaction), arguments);
         // Apt cannot mend a package that was torn in the middle of unpacking, dpkg in the next step can.
