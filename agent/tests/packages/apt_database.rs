@@ -68,7 +68,8 @@ fn this_machines_own_database_is_read_as_dpkg_query_reads_it() {
 
 #[test]
 fn this_machines_candidates_are_apts_own() {
-    let has_lists = std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| entries.flatten().any(|it| it.path().to_string_lossy().contains("Packages")));
+    let has_lists = std::fs::read_dir("/var/lib/apt/lists")
+        .is_ok_and(|entries| entries.flatten().any(|it| it.path().to_string_lossy().contains("Packages")));
     if !has_lists {
         eprintln!("LEFT OUT: this machine has no archive indexes");
         return;

@@ -10,15 +10,12 @@ use crate::world::rules;
 #[ignore = "downloads from the machine's own archives; needs root, and something to upgrade"]
 fn real_candidates_are_staged_simulated_and_recorded() {
     let state = tempfile::tempdir().unwrap();
-    let settings = PackageSettings {
-        root: None,
-        state_dir: state.path().to_owned(),
-        stage_limit_bytes: 1 << 30,
-        keep_free_bytes: 1 << 20,
-    };
+    let settings = PackageSettings { root: None, state_dir: state.path().to_owned(), stage_limit_bytes: 1 << 30, keep_free_bytes: 1 << 20 };
     let apt = Apt::open(&settings).unwrap();
     let mut tried = 0;
-    for candidate in apt.candidates().unwrap().candidates.into_iter().filter(|it| it.blocked.is_none() && it.size_bytes < 2_000_000).take(12) {
+    for candidate in
+        apt.candidates().unwrap().candidates.into_iter().filter(|it| it.blocked.is_none() && it.size_bytes < 2_000_000).take(12)
+    {
         let target = PackageTarget {
             id: candidate.id.clone(),
             from: candidate.from.clone(),
@@ -39,7 +36,10 @@ fn real_candidates_are_staged_simulated_and_recorded() {
                 assert!(!apt.verify_targets(&receipt).unwrap().is_empty());
                 let (files, paths) = (receipt.packages.iter().map(|it| it.files.len()).sum::<usize>(), receipt.paths.len());
                 let changes = simulation.changes.len();
-                eprintln!("{} {} -> {}: {changes} changes, {files} files, {paths} saved paths, missing {missing:?}", candidate.id, candidate.from, candidate.to);
+                eprintln!(
+                    "{} {} -> {}: {changes} changes, {files} files, {paths} saved paths, missing {missing:?}",
+                    candidate.id, candidate.from, candidate.to
+                );
                 assert!(simulation.changes.iter().all(|change| change.kind != ChangeKind::Remove));
             }
             Err(refused) => {

@@ -78,7 +78,8 @@ fn refuse_quarantined(layout: &Layout, wanted: &[&PackageTarget]) -> Result<(), 
 
 /// Every file that the transaction and its way back need, by the host's own sources and resolver.
 fn needs(layout: &Layout, inventory: &Inventory, wanted: &[&PackageTarget], shelf: &Shelf) -> Result<Vec<Need>, NotStaged> {
-    let ask = |ids: &mut dyn Iterator<Item = &PackageId>| query::tables(layout, Urgency::Ordinary, ids, &[]).map_err(|error| not_staged(&error));
+    let ask =
+        |ids: &mut dyn Iterator<Item = &PackageId>| query::tables(layout, Urgency::Ordinary, ids, &[]).map_err(|error| not_staged(&error));
     let mut tables = ask(&mut wanted.iter().map(|target| &target.id))?;
     let changes = resolve_with_sources(layout, inventory, wanted, &tables, shelf)?;
     let more: Vec<&PackageId> = changes.iter().map(|change| &change.id).filter(|id| !tables.contains_key(*id)).collect();
@@ -101,7 +102,11 @@ fn needs(layout: &Layout, inventory: &Inventory, wanted: &[&PackageTarget], shel
     }
     let known: Vec<_> =
         needs.iter().filter(|need| is_offered(&tables, need)).map(|need| (need.id.clone(), need.version.to_string())).collect();
-    let records = if known.is_empty() { Vec::new() } else { query::records(layout, Urgency::Ordinary, &known).map_err(|error| not_staged(&error))? };
+    let records = if known.is_empty() {
+        Vec::new()
+    } else {
+        query::records(layout, Urgency::Ordinary, &known).map_err(|error| not_staged(&error))?
+    };
     for need in needs.iter_mut().filter(|need| is_offered(&tables, need)) {
         need.record = query::record_of(&records, &need.id, need.version.as_str()).cloned();
     }
