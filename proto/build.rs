@@ -13,6 +13,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     // Operator messages are what `-o json` prints: their field names are the stable ones.
-    tonic_prost_build::configure().type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]").compile_fds(descriptors)?;
+    // Maps are ordered, so that the same answer prints the same bytes.
+    tonic_prost_build::configure()
+        .type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]")
+        .btree_map(".patchwave.operator")
+        .compile_fds(descriptors)?;
     Ok(())
 }

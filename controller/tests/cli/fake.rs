@@ -30,6 +30,8 @@ pub struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
     /// What `rollout watch` sees, in order.
     pub watched: Arc<Mutex<Vec<Result<RolloutDetail, Status>>>>,
+    /// Whether streams stay open after their last item.
+    stays: bool,
 }
 
 impl Fake {
@@ -43,6 +45,11 @@ impl Fake {
         let fake = Self::default();
         *fake.watched.lock().unwrap() = states;
         fake
+    }
+
+    /// The same, whose streams stay open.
+    pub fn staying(self) -> Self {
+        Self { stays: true, ..self }
     }
 
     /// The requests so far, as Rust prints them.
@@ -72,7 +79,8 @@ macro_rules! answers {
             $(type $stype = Rows<$sitem>;
             async fn $sname(&self, request: Request<$srequest>) -> Result<Response<Self::$stype>, Status> {
                 let sample: fn(&Fake) -> Vec<Result<$sitem, Status>> = $ssample;
-                self.answer(request, || stream::iter(sample(self)).boxed())
+                let after = if self.stays { stream::pending().boxed() } else { stream::empty().boxed() };
+                self.answer(request, || stream::iter(sample(self)).chain(after).boxed())
             })+
         }
     };

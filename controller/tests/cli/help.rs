@@ -23,7 +23,7 @@ fn every_command() -> Vec<(String, Command)> {
 fn help_reads_as_it_was_agreed() {
     for (path, mut command) in every_command() {
         let help = command.render_help().to_string();
-        let name = path.replace(' ', "_").replace('-', "_");
+        let name = path.replace([' ', '-'], "_");
         insta::assert_snapshot!(
             format!("help_{name}"),
             help.split("Global options:").map(str::trim_end).collect::<Vec<_>>().join("\n[global options]\n")

@@ -1,6 +1,6 @@
 //! A fleet as a controller would show it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use patchwave_proto::operator::v1::*;
 
@@ -12,7 +12,7 @@ fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| text(value)).collect()
 }
 
-fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 

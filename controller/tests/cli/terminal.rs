@@ -1,5 +1,6 @@
 //! On a real terminal (a pseudo-terminal made by `script`): the drawing over itself, colours, questions.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -13,7 +14,10 @@ use patchwave_common::runtime::clock::{Clock as _, SystemClock};
 use patchwave_common::runtime::tls::{AcceptLimits, KeyRequest, TrustDomain, accept, server_config};
 use patchwave_proto::operator::v1::operator_service_server::OperatorServiceServer;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::fake::Fake;
+use crate::program::program;
 use crate::samples;
 
 /// The fake behind real mutual TLS, with a context for the program in `home`.
@@ -119,6 +123,25 @@ async fn a_watch_draws_over_itself_and_leaves_the_last_drawing() {
     let mut expected = draw(&samples::stopped_detail(), 80);
     expected.push("Next: `patchwave rollout show r-4h6j8k0l` tells which hosts and why".to_owned());
     assert_eq!(screen(&received), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_the_watch_and_says_that_the_rollout_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    serve(Fake::watching(vec![Ok(samples::running_detail())]).staying(), home.path()).await;
+    let mut watching =
+        program(home.path()).args(["rollout", "watch", "r-7k2m9qxa"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let run = tokio::task::spawn_blocking(move || {
+        let mut first = String::new();
+        BufReader::new(watching.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+        kill_process(Pid::from_raw(watching.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+        (first, watching.wait_with_output().unwrap())
+    });
+    let (first, output) = run.await.unwrap();
+    assert!(first.contains("running"), "{first}");
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(talk.contains("the rollout goes on") && talk.contains("patchwave rollout pause r-7k2m9qxa"), "{talk}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

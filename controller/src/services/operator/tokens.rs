@@ -1,6 +1,6 @@
 //! Join tokens.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use patchwave_common::domain::{HostMode, Labels, Timestamp, TokenId};
@@ -82,6 +82,6 @@ fn view(record: &TokenRecord, now: Timestamp) -> wire::Token {
     }
 }
 
-pub(super) fn label_map(labels: &Labels) -> HashMap<String, String> {
+pub(super) fn label_map(labels: &Labels) -> BTreeMap<String, String> {
     labels.0.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }

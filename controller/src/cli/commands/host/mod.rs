@@ -2,7 +2,7 @@
 
 mod show;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use patchwave_common::domain::{Selector, Timestamp};
@@ -196,10 +196,8 @@ async fn confirm(session: &mut Session<'_>, question: &str) -> Result<bool, CliE
 }
 
 /// Labels in the order of their keys.
-pub(super) fn labels(labels: &HashMap<String, String>) -> String {
-    let mut pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.sort();
-    pairs.join(",")
+pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 impl Tabular for Host {

@@ -7,6 +7,7 @@ use crate::cli::output::{self, heading};
 use crate::cli::table::{Cell, Column};
 use crate::cli::text::{Tone, count, one_line, span};
 use crate::cli::{CliError, Printer};
+use crate::rollout::plan::ExclusionReason;
 
 const WAVES: [Column; 8] = [
     Column::new("WAVE"),
@@ -101,11 +102,19 @@ pub(super) fn excluded(printer: &mut Printer, groups: &[ExcludedGroup]) -> Resul
         vec![
             Cell::from(group.hosts.to_string()),
             Cell::toned(&group.reason, Tone::Warn),
-            Cell::from(&group.detail),
+            Cell::from(why(group)),
             Cell::toned(first(&group.first_hosts, group.hosts), Tone::Dim),
         ]
     };
     output::rows(printer, &EXCLUDED, &groups.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The controller tells what is particular to these hosts; where nothing is, the reason itself in words.
+fn why(group: &ExcludedGroup) -> &str {
+    match ExclusionReason::parse(&group.reason) {
+        Ok(reason) if group.detail.is_empty() => reason.words(),
+        _ => &group.detail,
+    }
 }
 
 fn lints(printer: &mut Printer, lints: &[Lint]) -> Result<(), CliError> {
