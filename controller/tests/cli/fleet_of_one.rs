@@ -53,7 +53,7 @@ impl Serving {
             (Some("anna"), Some("lab"), Some(true))
         );
         assert!(init.talk.contains("patchwave serve"), "{}", init.talk);
-        let (process, url) = serve(home.path(), &state);
+        let (process, url) = serve(home.path(), &state, "127.0.0.1:0");
         Self { process, url, home }
     }
 
@@ -82,10 +82,10 @@ impl Serving {
     }
 }
 
-/// Runs `serve` on a free port; where that is, its log says.
-fn serve(home: &Path, state: &Path) -> (Child, String) {
+/// Runs `serve`; where it listens, its log says.
+fn serve(home: &Path, state: &Path, listen: &str) -> (Child, String) {
     let mut process = program(home)
-        .args(["serve", "--state-dir", state.to_str().unwrap(), "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(["serve", "--state-dir", state.to_str().unwrap(), "--listen", listen, "--log-format", "json"])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -161,11 +161,40 @@ fn a_backup_restores_to_another_kind_of_store_with_a_higher_epoch_and_the_old_co
     let again = run(serving.home(), &arguments);
     assert_eq!(again.status, 1, "what is there is not written over");
 
-    let (process, url) = serve(serving.home(), &state);
+    let (process, url) = serve(serving.home(), &state, "127.0.0.1:0");
     let moved = Serving { process, url, home: tempfile::tempdir().unwrap() };
     let tokens = finish(program(serving.home()).env("PATCHWAVE_CONTROLLER", &moved.url).args(["token", "list", "-o", "json"]));
     assert_eq!(tokens.status, 0, "{}", tokens.talk);
     assert!(tokens.data.contains("\"uses_left\":7"), "{}", tokens.data);
+}
+
+#[test]
+fn followed_events_go_on_where_they_were_when_the_controller_was_killed_and_came_back() {
+    let mut serving = Serving::start("redb");
+    let policy = serving.home().join("policy.toml");
+    let apply = |serving: &Serving, name: &str| {
+        std::fs::write(&policy, format!("name = \"{name}\"\n[[wave]]\nname = \"test\"\n")).unwrap();
+        serving.good(&["policy", "apply", "-f", policy.to_str().unwrap()]);
+    };
+    apply(&serving, "first");
+    let mut following =
+        serving.command(&["events", "--follow", "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<serde_json::Value>(&lines.next().unwrap().unwrap()).unwrap();
+    let first = next();
+    assert!(first["text"].as_str().unwrap().contains("first"), "{first}");
+
+    serving.process.kill().unwrap();
+    serving.process.wait().unwrap();
+    let (process, url) = serve(serving.home(), &serving.home().join("state"), serving.url.trim_start_matches("https://"));
+    assert_eq!(url, serving.url);
+    serving.process = process;
+    apply(&serving, "second");
+    let second = next();
+    assert!(second["text"].as_str().unwrap().contains("second"), "{second}");
+    assert_eq!(second["number"].as_u64(), first["number"].as_u64().map(|number| number + 1), "nothing twice, nothing missed");
+    following.kill().unwrap();
+    following.wait().unwrap();
 }
 
 #[test]

@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use patchwave_common::domain::RolloutId;
 use patchwave_common::runtime::retry::Retry;
 use patchwave_proto::operator::v1::{RolloutDetail, RolloutRequest};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -23,8 +24,20 @@ use crate::cli::{CliError, Printer, Session};
 /// How often the running times are drawn anew between two answers of the controller.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Shows a rollout until it ends: `Ok` when it completed, [`CliError::Shown`] when it ended otherwise.
+/// Shows a rollout until it ends: `Ok` when it completed, [`CliError::Shown`] when it ended otherwise. An interrupt ends the showing.
 pub async fn run(session: &mut Session<'_>, rollout: &RolloutId) -> Result<(), CliError> {
+    // From before the first line is shown, and for all the time: an interrupt between two answers counts too.
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(|error| CliError::failed(format!("cannot listen for interrupts: {error}"), "check this process's limits (`ulimit -a`)"))?;
+    tokio::select! {
+        ended = to_the_end(session, rollout) => ended,
+        _ = interrupt.recv() => {
+            Err(CliError::failed("stopped watching; the rollout goes on", format!("`patchwave rollout pause {rollout}` pauses it")))
+        }
+    }
+}
+
+async fn to_the_end(session: &mut Session<'_>, rollout: &RolloutId) -> Result<(), CliError> {
     let mut view = View::new(session.printer);
     let mut retry = Retry::new();
     loop {
@@ -36,11 +49,10 @@ pub async fn run(session: &mut Session<'_>, rollout: &RolloutId) -> Result<(), C
                 return Err(CliError::Shown);
             }
             Ok(Verdict::GoesOn) => {
-                let again = CliError::failed(
+                return Err(CliError::failed(
                     "the controller ended the view though the rollout goes on",
                     format!("`patchwave rollout watch {rollout}` looks again"),
-                );
-                return Err(again);
+                ));
             }
             // A first connection that fails is told at once; later the controller may only be restarting.
             Err(error) if opened || retry.failures() > 0 => {
@@ -80,9 +92,6 @@ async fn once(
                 None => return Ok(view.last.as_ref().map_or(Verdict::GoesOn, |(last, _)| Verdict::of(last))),
             },
             _ = tick.tick() => view.tick(session.printer)?,
-            _ = tokio::signal::ctrl_c() => {
-                return Err(CliError::failed("stopped watching; the rollout goes on", format!("`patchwave rollout pause {rollout}` pauses it")));
-            }
         }
     }
 }
