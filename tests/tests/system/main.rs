@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod agent_service;
+mod patching;
 mod programs;
 mod smoke;
+mod support;

@@ -1,0 +1,161 @@
+//! What the scenarios share: an enrolled fleet, a rollout carried out by the command line, and looks at both ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, wait_for};
+use serde_json::Value;
+
+/// Longest wait for a report: apt's resolver on a loaded machine.
+pub const REPORT: Duration = Duration::from_secs(120);
+/// Longest rollout.
+pub const ROLLOUT: Duration = Duration::from_secs(300);
+
+/// A policy with spans for tests; `more` are further sections, `waves` the waves.
+pub fn policy(more: &str, waves: &[(&str, &str, &str, &str)]) -> String {
+    let mut text = String::from("name = \"test\"\n[health]\npatience = \"3s\"\ninterval = \"500ms\"\nsettle = \"2s\"\nsilence = \"25s\"\n");
+    text.push_str(more);
+    for (name, kind, hosts, size) in waves {
+        text.push_str(&format!(
+            "\n[[wave]]\nname = \"{name}\"\nkind = \"{kind}\"\nhosts = \"{hosts}\"\nsize = {size}\nsoak = \"2s\"\ntime_limit = \"4m\"\n"
+        ));
+    }
+    text
+}
+
+/// A controller and its enrolled hosts.
+pub struct Patched<'a> {
+    pub fleet: &'a Fleet,
+    pub controller: Controller,
+    pub hosts: Vec<Arc<Host>>,
+    pub binaries: Binaries,
+}
+
+impl<'a> Patched<'a> {
+    /// Boots hosts by (name, ring); `prepare` runs in each before its agent starts.
+    pub fn start(fleet: &'a Fleet, hosts: &[(&str, &str)], prepare: impl Fn(&Host) -> Result<()>) -> Result<Self> {
+        let binaries = Binaries::find()?;
+        let controller = Controller::start(fleet, &binaries)?;
+        let names: Vec<&str> = hosts.iter().map(|(name, _)| *name).collect();
+        let booted = fleet.hosts(&names)?;
+        let patched = Self { fleet, controller, hosts: booted, binaries };
+        for (host, (_, ring)) in patched.hosts.iter().zip(hosts) {
+            prepare(host)?;
+            patched.enrol(host, "managed", ring)?;
+        }
+        patched.wait_until_reported(hosts.len())?;
+        Ok(patched)
+    }
+
+    /// A fresh token: its secret and the authority's fingerprint.
+    pub fn token(&self, mode: &str, ring: &str, more: &[&str]) -> Result<(String, String)> {
+        let label = format!("ring={ring}");
+        let mut arguments = vec!["token", "create", "--mode", mode, "--label", &label];
+        arguments.extend(more);
+        let made = self.controller.json(&arguments)?;
+        let text = |key: &str| made[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {made}"));
+        Ok((text("secret")?, text("authority_fingerprint")?))
+    }
+
+    /// Installs the agent, enrols and starts it.
+    pub fn enrol(&self, host: &Host, mode: &str, ring: &str) -> Result<()> {
+        host.install_agent(&AgentInstallation::usual(&self.binaries))?;
+        let (secret, fingerprint) = self.token(mode, ring, &["--ttl", "1h", "--uses", "1"])?;
+        host.write("/root/join-token", secret, "0600")?;
+        let url = format!("https://{}", self.controller.address());
+        let arguments = ["enroll", "--controller", &url, "--fingerprint", &fingerprint, "--token-file", "/root/join-token"];
+        host.agent(&arguments)?.into_stdout("patchwave-agent enroll")?;
+        host.start_agent()
+    }
+
+    /// Waits until so many hosts are online with an inventory.
+    pub fn wait_until_reported(&self, wanted: usize) -> Result<()> {
+        wait_for("every host's first report", REPORT, || {
+            let hosts = self.controller.json(&["host", "list"])?;
+            let there = hosts
+                .as_array()
+                .map_or(0, |hosts| hosts.iter().filter(|host| host["presence"] == "online" && host["packages"].as_u64() > Some(0)).count());
+            Ok((there == wanted).then_some(()))
+        })
+    }
+
+    /// Asks every host to look at its archive and waits until so many are offered that version.
+    pub fn wait_until_offered(&self, package: &str, version: &str, wanted: u64) -> Result<()> {
+        self.controller.run(&["host", "refresh"])?;
+        wait_for(&format!("{wanted} hosts to be offered {package} {version}"), REPORT, || {
+            let updates = self.controller.json(&["update", "list"])?;
+            let rows = updates.as_array().map_or(&[][..], Vec::as_slice);
+            let hosts = rows.iter().filter(|row| row["name"] == package && row["to_version"] == version);
+            Ok((hosts.filter_map(|row| row["hosts"].as_u64()).sum::<u64>() == wanted).then_some(()))
+        })
+    }
+
+    /// Applies a policy.
+    pub fn apply_policy(&self, text: &str) -> Result<()> {
+        let path = self.controller.directory().join("policy.toml");
+        std::fs::write(&path, text)?;
+        self.controller.run(&["policy", "apply", "-f", &path.display().to_string()]).map(|_| ())
+    }
+
+    /// Plans and starts; gives the rollout's id.
+    pub fn start_rollout(&self, updates: &[&str]) -> Result<String> {
+        let mut arguments = vec!["rollout", "plan", "--policy", "test"];
+        for update in updates {
+            arguments.extend(["--update", update]);
+        }
+        let plan = self.controller.json(&arguments)?;
+        let id = plan["rollout"]["id"].as_str().with_context(|| format!("no rollout in {plan}"))?.to_owned();
+        self.controller.run(&["rollout", "start", &id])?;
+        Ok(id)
+    }
+
+    /// The rollout as it is.
+    pub fn rollout(&self, id: &str) -> Result<Value> {
+        self.controller.json(&["rollout", "show", id])
+    }
+
+    /// Waits until the rollout is in that state; an end in another one is an error that tells the reason.
+    pub fn wait_for_state(&self, id: &str, wanted: &str) -> Result<Value> {
+        wait_for(&format!("rollout {id} to be {wanted}"), ROLLOUT, || {
+            let detail = self.rollout(id)?;
+            let state = detail["rollout"]["state"].as_str().unwrap_or_default();
+            if state == wanted {
+                return Ok(Some(detail));
+            }
+            let ended = ["stopped", "aborted", "completed", "needs-attention", "paused"].contains(&state);
+            ensure!(!ended, "rollout {id} is {state}: {detail:#}");
+            Ok(None)
+        })
+    }
+
+    /// The state of one host of a rollout.
+    pub fn host_state(&self, id: &str, name: &str) -> Result<String> {
+        let detail = self.rollout(id)?;
+        let hosts = detail["hosts"].as_array().context("no hosts")?;
+        let host = hosts.iter().find(|host| host["name"] == name).with_context(|| format!("{name} is not in {id}"))?;
+        Ok(host["state"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The controller's packages of a host equal dpkg's own, name by name and version by version.
+    pub fn agrees_with_dpkg(&self, host: &Host) -> Result<()> {
+        let format = "--showformat=${db:Status-Status} ${Package}:${Architecture} ${Version}\n";
+        let own = host.run("dpkg-query", &["--show", format])?;
+        let mut wanted: Vec<&str> = own.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
+        wanted.sort_unstable();
+        wait_for(&format!("the controller to know what {} has", host.name()), REPORT, || {
+            let shown = self.controller.json(&["host", "show", host.name()])?;
+            let packages = shown["packages"].as_array().context("no packages")?;
+            let mut reported: Vec<String> = packages
+                .iter()
+                .filter(|package| package["state"] == "installed")
+                .map(|package| {
+                    let text = |key: &str| package[key].as_str().unwrap_or_default();
+                    format!("{}:{} {}", text("name"), text("architecture"), text("version"))
+                })
+                .collect();
+            reported.sort_unstable();
+            Ok((reported == wanted).then_some(()))
+        })
+    }
+}
