@@ -29,6 +29,7 @@ const MAX_MIB: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Inputs {
+    name: Option<String>,
     state_dir: Option<PathBuf>,
     checks_dir: Option<PathBuf>,
     hooks_dir: Option<PathBuf>,
@@ -62,6 +63,8 @@ struct LogInputs {
 /// Validated settings of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The name that the host reports, where it shall be another than the machine's: several sandbox hosts share one machine.
+    pub name: Option<String>,
     /// Identity, journal, receipts, originals, status; only its owner may enter.
     pub state_dir: PathBuf,
     /// Executables that a policy's checks may name.
@@ -111,7 +114,11 @@ impl Settings {
             Some(path) => Ok(path.clone()),
             None => Ok(PathBuf::from(default)),
         };
+        if inputs.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > 253 || name.contains(char::is_control)) {
+            return Err(loaded.invalid("name", "a host name of 1 to 253 characters"));
+        }
         Ok(Self {
+            name: inputs.name.clone(),
             state_dir: match overrides.state_dir {
                 Some(path) => path,
                 None => directory("state_dir", &inputs.state_dir, DEFAULT_STATE_DIR)?,

@@ -6,6 +6,7 @@
 //! * [`hold`] is the local stop that a host's owner sets.
 //! * [`health`] runs the health checks of a policy.
 //! * [`identity`] is who the host is: enrolment, the key and certificate on disk, renewal.
+//! * [`inventory`] notices that packages changed and knows the machine's facts.
 //! * [`packages`] reaches the package managers.
 //! * [`patching`] applies staged patches and takes them back.
 //! * [`run`] is the service that puts these together.
@@ -18,6 +19,7 @@ pub mod health;
 mod hint;
 pub mod hold;
 pub mod identity;
+pub mod inventory;
 pub mod packages;
 pub mod patching;
 pub mod run;

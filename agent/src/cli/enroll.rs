@@ -62,7 +62,7 @@ pub fn enroll(settings: &Settings, args: EnrollArgs, output: &Output) -> Result<
     let token = token(&args, output)?;
     atomic_file::private_directory(&settings.state_dir)?;
     let manager = open::open_packages(settings).map_err(CliError::failed)?;
-    let facts = crate::run::read_facts(&ReadOnly::new(manager), &settings.state_dir);
+    let facts = crate::run::read_facts(&ReadOnly::new(manager), settings);
     let enrolment = Enrolment { url: args.controller, token, fingerprint, facts };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let identity = runtime.block_on(enrol(&store, enrolment)).map_err(CliError::failed)?;
