@@ -65,12 +65,14 @@ impl Fleet {
     }
 
     fn start(sites: &Sites) -> Result<Self> {
+        sweep::sweep_abandoned()?;
         let slot = Slot::take()?;
         network::make_bridge(&slot)?;
         let cache = base::cache();
         let archive = || Archive::new(&cache.join("archive"), sites);
         let proxy = archive().serve(slot.gateway())?;
-        let layers = base::layers(&cache, &archive(), sites, &proxy.url()).context("cannot prepare the hosts' root")?;
+        let maker = base::Maker { slot: &slot, archive: &archive(), sites, proxy: &proxy.url() };
+        let layers = base::layers(&cache, &maker).context("cannot prepare the hosts' root")?;
         Ok(Self { hosts: Mutex::default(), next_host: AtomicU8::new(0), layers, proxy, slot })
     }
 

@@ -1,7 +1,7 @@
 //! A host's files and packages: in, out, and what dpkg and apt say.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
@@ -144,6 +144,40 @@ impl Host {
         self.run("mkdir", &["--parents", path])?;
         self.run("mount", &["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "tmpfs", path]).map(|_| ())
     }
+
+    /// Puts the civil clock of a service this many seconds ahead (or behind, if negative), for it and what it starts, from its
+    /// next start on; 0 puts it right. Clocks that count from boot are not moved, as when somebody sets the date.
+    ///
+    /// # Errors
+    /// If the library for it is not on this machine, or the host does not run.
+    pub fn shift_clock_of(&self, unit: &str, seconds: i64) -> Result<()> {
+        let library = "/usr/local/lib/libfaketime.so.1";
+        self.copy_in(&faketime_library()?, library, "0644")?;
+        let variables = format!("LD_PRELOAD={library} FAKETIME={seconds:+} FAKETIME_DONT_FAKE_MONOTONIC=1");
+        let text = if seconds == 0 { String::new() } else { format!("[Service]\nEnvironment={variables}\n") };
+        self.write(&format!("/etc/systemd/system/{unit}.d/90-shifted-clock.conf"), text, "0644")?;
+        self.run("systemctl", &["daemon-reload"]).map(|_| ())
+    }
+
+    /// Copies directories and files with owners and modes to the same places in another host: what a cloned disk has in common.
+    ///
+    /// # Errors
+    /// If one of the hosts does not run or a path is not there.
+    pub fn copy_to(&self, other: &Self, paths: &[&str]) -> Result<()> {
+        let archive = "/tmp/patchwave-tests-copied.tar";
+        self.run("tar", &[&["--create", "--absolute-names", "--file", archive], paths].concat())?;
+        other.write(archive, self.read_bytes(archive)?, "0600")?;
+        other.run("tar", &["--extract", "--absolute-names", "--same-owner", "--file", archive])?;
+        self.run("rm", &[archive])?;
+        other.run("rm", &[archive]).map(|_| ())
+    }
+}
+
+/// Where Debian's libfaketime package keeps its library for a machine's architecture.
+fn faketime_library() -> Result<PathBuf> {
+    let libraries = std::fs::read_dir("/usr/lib").context("cannot read /usr/lib")?.flatten();
+    let mut found = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    found.next().context("no libfaketime (hint: apt-get install faketime)")
 }
 
 fn parse_history(text: &str) -> Vec<AptTransaction> {

@@ -23,6 +23,7 @@ mod fleet;
 mod host;
 mod host_files;
 mod machine;
+mod mounts;
 mod network;
 mod overlay;
 mod real_patches;

@@ -1,6 +1,7 @@
 //! A host's root: an overlay whose lower layers are shared and read-only.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -24,6 +25,8 @@ impl Overlay {
         for each in [&root, &upper, &work] {
             fs::create_dir_all(each).with_context(|| format!("cannot make {}", each.display()))?;
         }
+        // The mode of a host's root directory is that of the upper one; the caller's umask must not reach it.
+        fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)).with_context(|| format!("cannot open {}", upper.display()))?;
         let lower: Vec<String> = lower.iter().map(|path| path.display().to_string()).collect();
         if lower.iter().any(|path| path.contains([':', ',', '\\'])) {
             bail!("an overlay's lower directory may not have : , or \\ in its path: {lower:?} (hint: check the project out elsewhere)");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::slot::Slot;
-use crate::{command, control_groups, wait_for};
+use crate::{command, control_groups, mounts, wait_for};
 
 /// How long killed processes may take to be gone; the kernel needs milliseconds, a loaded machine more.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ pub(crate) fn slot(slot: &Slot) -> Result<()> {
     for name in namespaces(&slot.prefix()) {
         command::run("ip", &["netns", "delete", &name])?;
     }
-    unmount_below(&slot.directory())?;
+    mounts::unmount_below(&slot.directory())?;
     remove_directories(slot)
 }
 
@@ -66,20 +66,6 @@ fn interfaces(prefix: &str) -> Vec<String> {
 fn names_in(directory: &Path, prefix: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(prefix)).collect()
-}
-
-/// Unmounts deepest first; a mount that something still holds is detached lazily.
-fn unmount_below(directory: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
-    let mut below: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
-    below.retain(|point| Path::new(point).starts_with(directory));
-    below.sort_by_key(|point| std::cmp::Reverse(point.len()));
-    for point in below {
-        if command::run("umount", &[point]).is_err() {
-            command::run("umount", &["--lazy", point])?;
-        }
-    }
-    Ok(())
 }
 
 fn remove_directories(slot: &Slot) -> Result<()> {

@@ -25,8 +25,31 @@ fn hosts_boot_patch_lose_their_network_and_reboot() -> Result<()> {
         two.reconnect()?;
         assert!(reaches_the_archive(two)?);
 
+        has_a_clock_that_can_be_wrong(two)?;
+        one.write("/var/lib/state/key", "secret", "0600")?;
+        one.copy_to(two, &["/var/lib/state"])?;
+        assert_eq!(two.run("stat", &["--format=%a", "/var/lib/state/key"])?, "600\n");
+        assert_ne!(one.read("/etc/machine-id")?, two.read("/etc/machine-id")?, "hosts are no clones of each other");
+        two.limit_disk("/var/lib/small", 4096)?;
+        assert!(two.write("/var/lib/small/file", [0; 10_000], "0644").unwrap_err().to_string().contains("No space left"));
+
         reboots_and_stays_itself(three)
     })
+}
+
+fn has_a_clock_that_can_be_wrong(host: &Host) -> Result<()> {
+    let unit = "[Service]\nType=oneshot\nStandardOutput=truncate:/run/clock\nExecStart=date +%%s\n";
+    host.write("/etc/systemd/system/clock.service", unit, "0644")?;
+    let difference = |host: &Host| -> Result<i64> {
+        host.run("systemctl", &["start", "clock.service"])?;
+        let shown: i64 = host.read("/run/clock")?.lines().next().unwrap().parse()?;
+        Ok(shown - host.run("date", &["+%s"])?.trim().parse::<i64>()?)
+    };
+    host.shift_clock_of("clock.service", 7200)?;
+    assert!((7190..=7200).contains(&difference(host)?), "two hours ahead");
+    host.shift_clock_of("clock.service", 0)?;
+    assert!((-10..=0).contains(&difference(host)?), "right again");
+    Ok(())
 }
 
 fn patches_a_real_package_and_takes_it_back(fleet: &Fleet, host: &Host) -> Result<()> {
