@@ -239,6 +239,23 @@ fn a_packaged_file_that_the_administrator_changed_comes_back_changed() {
 }
 
 #[test]
+fn files_taken_over_from_another_package_make_the_way_back_uncertain() {
+    let Some(mut world) = AptWorld::new() else { return };
+    let library = Spec { files: vec![("/usr/lib/shared", "library".to_owned())], ..spec("web-lib", "1.0-1") };
+    let taking = Spec { files: vec![("/usr/lib/shared", "web".to_owned())], ..spec("web", "2.0-1") };
+    let taking = crate::apt_world::debian(&taking).relation("Replaces", "web-lib");
+    let plain = [spec("web", "1.0-1"), spec("web", "1.1-1"), library].map(|it| crate::apt_world::debian(&it));
+    world.publish_packages(&plain);
+    world.publish_packages(&[taking]);
+    world.install("web", "1.0-1");
+    world.install("web-lib", "1.0-1");
+    assert!(world.apt.stage(&targets(&world, &[("web", "1.0-1", "1.1-1")]), &stage_dir(&world)).unwrap().way_back());
+    let staged = world.apt.stage(&targets(&world, &[("web", "1.0-1", "2.0-1")]), &stage_dir(&world)).unwrap();
+    let missing: Vec<_> = staged.missing_originals.iter().map(|it| (it.id.name.as_str(), it.detail.contains("/usr/lib/shared"))).collect();
+    assert_eq!(missing, [("web-lib", true)]);
+}
+
+#[test]
 fn a_dependency_removed_earlier_keeps_its_configuration_on_the_way_back() {
     let Some(mut world) = AptWorld::new() else { return };
     let conffiles = vec![("/etc/web-new.conf", "shipped\n".to_owned())];

@@ -22,6 +22,7 @@ mod shelf;
 mod snapshot;
 mod stage;
 mod status;
+mod takeover;
 mod transaction;
 
 use std::path::{Path, PathBuf};

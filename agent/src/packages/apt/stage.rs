@@ -12,7 +12,7 @@ use super::layout::Layout;
 use super::policy::{Record, Table};
 use super::query::{Urgency, apt_name};
 use super::shelf::Shelf;
-use super::{originals, quarantine, query, resolve, status, transaction};
+use super::{originals, quarantine, query, resolve, status, takeover, transaction};
 use crate::packages::{
     Change, ChangeKind, MissingOriginal, NotStaged, PackageError, PackageSettings, StagedFile, StagedSet, process, rules,
 };
@@ -62,6 +62,8 @@ pub(crate) fn stage(layout: &Layout, settings: &PackageSettings, targets: &Targe
     }
     staged.files.sort();
     staged.originals.sort();
+    let losers = takeover::losers(layout, &staged, &inventory).map_err(|error| not_staged(&error))?;
+    staged.missing_originals.extend(losers);
     Ok(staged)
 }
 
