@@ -145,7 +145,8 @@ impl Drop for Running {
     }
 }
 
-/// Waits until `look` finds something on disk.
+/// Waits until `look` finds something on disk, where another process puts it and tells nobody.
+#[allow(clippy::disallowed_methods)]
 pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
