@@ -12,6 +12,9 @@ pub(crate) const AS_AGENT: &str = "--as-patchwave-agent";
 /// First argument that makes this program the controller and its command line.
 pub(crate) const AS_CONTROLLER: &str = "--as-patchwave";
 
+/// First argument with which an agent starts this program to carry out a transaction outside of itself.
+const AS_TRANSACTION: &str = "run-transaction";
+
 fn main() -> ExitCode {
     let mut arguments: Vec<_> = std::env::args_os().collect();
     let part = arguments.get(1).and_then(|part| part.to_str()).map(str::to_owned);
@@ -24,6 +27,8 @@ fn main() -> ExitCode {
             arguments.remove(1);
             patchwave::cli::run(arguments)
         }
+        // What an agent starts for each transaction.
+        Some(AS_TRANSACTION) => patchwave_agent::cli::main(arguments),
         _ => demo::main(),
     }
 }

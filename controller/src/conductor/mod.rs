@@ -199,7 +199,9 @@ impl Conductor {
             Input::RulesChanged { answer } => {
                 self.reload_rules().await;
                 self.look_all = true;
-                batch.after(move |_| drop(answer.send(())));
+                batch.after(move |_| {
+                    let _asker_gave_up = answer.send(());
+                });
             }
             Input::Ask(ask) => ask(self),
             Input::Load { id, answer } => drop(answer.send(self.ensure_loaded(&id).await)),

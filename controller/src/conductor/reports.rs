@@ -51,9 +51,12 @@ impl Conductor {
     /// News of a directive on an open stream.
     pub(super) async fn progress(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress, batch: &mut Batch) {
         let Some((rollout, _)) = self.claims.get(host).cloned() else {
-            // Nobody orders this host now: the directive is over, or void.
-            self.sent.insert(host.clone(), generation);
-            self.reconcile(host);
+            // Nobody orders this host now: the directive is over, or void. One that has ended by itself needs no word; answering its
+            // end would be answered in turn, for ever.
+            if !is_end(progress) {
+                self.sent.insert(host.clone(), generation);
+                self.reconcile(host);
+            }
             return;
         };
         self.progress_of(&rollout, host, generation, progress, batch).await;
@@ -83,7 +86,9 @@ impl Conductor {
             Err(Rejected::NoNews) => {}
             Err(error) => {
                 tracing::debug!(rollout = %id, %host, %error, "a report does not fit");
-                batch.reconcile(id, host, revision);
+                if !is_end(progress) {
+                    batch.reconcile(id, host, revision);
+                }
             }
         }
         if *progress == DirectiveProgress::Accepted {
@@ -106,4 +111,9 @@ impl Conductor {
             Err(error) => tracing::debug!(rollout = %id, %host, %error, "a staging report tells nothing new"),
         }
     }
+}
+
+/// Whether a directive is over on the host after this.
+fn is_end(progress: &DirectiveProgress) -> bool {
+    matches!(progress, DirectiveProgress::Refused { .. } | DirectiveProgress::TakenBack | DirectiveProgress::NeedsAttention { .. })
 }

@@ -36,6 +36,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(90);
 pub(super) struct SandboxHost {
     pub(super) name: &'static str,
     pub(super) root: PathBuf,
+    /// `None` without apt.
+    sandbox: Option<Sandbox>,
     pub(super) cluster: bool,
 }
 
@@ -92,11 +94,8 @@ impl Fleet {
     }
 
     /// The version of a package on a host, asked of dpkg itself.
-    pub(super) fn installed(&self, host: &SandboxHost, package: &str) -> anyhow::Result<Option<String>> {
-        if !self.real {
-            return Ok(None);
-        }
-        Ok(Sandbox::create(&host.root, &[]).and_then(|sandbox| sandbox.installed_version(package))?)
+    pub(super) fn installed(host: &SandboxHost, package: &str) -> anyhow::Result<Option<String>> {
+        Ok(host.sandbox.as_ref().map(|sandbox| sandbox.installed_version(package)).transpose()?.flatten())
     }
 }
 
@@ -106,10 +105,9 @@ async fn make_sandboxes(place: &Place, shop: &Shop) -> anyhow::Result<Vec<Sandbo
         let root = place.folder(&format!("hosts/{name}/root"))?;
         let source = shop.source_line();
         tasks.spawn_blocking(move || {
-            if let Some(source) = source {
-                install_first(&root, source, cluster).with_context(|| format!("installing the shop on {name}"))?;
-            }
-            anyhow::Ok((index, SandboxHost { name, root, cluster }))
+            let installed = source.map(|source| install_first(&root, source, cluster)).transpose();
+            let sandbox = installed.with_context(|| format!("installing the shop on {name}"))?;
+            anyhow::Ok((index, SandboxHost { name, root, sandbox, cluster }))
         });
     }
     let mut hosts = tasks.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -117,7 +115,7 @@ async fn make_sandboxes(place: &Place, shop: &Shop) -> anyhow::Result<Vec<Sandbo
     Ok(hosts.into_iter().map(|(_, host)| host).collect())
 }
 
-fn install_first(root: &Path, source: String, cluster: bool) -> anyhow::Result<()> {
+fn install_first(root: &Path, source: String, cluster: bool) -> anyhow::Result<Sandbox> {
     let sandbox = Sandbox::create(root, &[source])?;
     sandbox.apt("apt-get", &["update", "-qq"])?;
     sandbox.apt("apt-get", &["install", "-qq", "-y", "--no-install-recommends", &format!("shop={FIRST}")])?;
@@ -125,7 +123,7 @@ fn install_first(root: &Path, source: String, cluster: bool) -> anyhow::Result<(
         // An administrator's edit, which must survive both updates and the way back.
         std::fs::write(root.join("etc/shop/shop.conf"), CLUSTER_CONFIGURATION)?;
     }
-    Ok(())
+    Ok(sandbox)
 }
 
 async fn start_agent(
@@ -147,8 +145,9 @@ async fn start_agent(
         (false, true) => "[packages]\nmanager = \"dpkg\"\n".to_owned(),
     };
     let configuration = folder.join("agent.toml");
+    let own_name = if managed { format!("name = \"{name}\"\n") } else { String::new() };
     let text = format!(
-        "state_dir = \"{}\"\nchecks_dir = \"{}\"\n{packages}keep_free_mib = 16\n",
+        "{own_name}state_dir = \"{}\"\nchecks_dir = \"{}\"\n{packages}keep_free_mib = 16\n",
         folder.join("state").display(),
         checks.display()
     );
@@ -157,10 +156,7 @@ async fn start_agent(
     patchwave_common::runtime::atomic_file::write(&token_file, token.secret.as_bytes(), 0o600)?;
     let mut enroll = processes::own(crate::AS_AGENT)?;
     enroll.arg("enroll").arg("--config").arg(&configuration).arg("--controller").arg(controller.url());
-    enroll.arg("--token-file").arg(&token_file).arg("--ca-fingerprint").arg(&token.fingerprint);
-    if managed {
-        enroll.arg("--hostname").arg(name);
-    }
+    enroll.arg("--token-file").arg(&token_file).arg("--fingerprint").arg(&token.fingerprint);
     processes::run(enroll, &format!("enrolling {name}")).await?;
     std::fs::remove_file(&token_file)?;
     let mut run = processes::own(crate::AS_AGENT)?;

@@ -14,7 +14,7 @@ pub(super) fn good(fleet: &Fleet, detail: &wire::RolloutDetail) -> anyhow::Resul
     ensure!(rollout.state == "completed", "the good update ended as {}: {}", rollout.state, rollout.reason);
     ensure!(rollout.updated == rollout.hosts, "{} of {} hosts were updated", rollout.updated, rollout.hosts);
     for host in fleet.hosts.iter().filter(|_| fleet.real) {
-        has(fleet, host, "shop", Some(GOOD))?;
+        has(host, "shop", Some(GOOD))?;
         configuration(host)?;
     }
     Ok(())
@@ -35,8 +35,8 @@ pub(super) async fn bad(
     ensure!(summary.hosts_untouched == 8, "{} hosts were never touched, not 8", summary.hosts_untouched);
     for host in fleet.hosts.iter().filter(|_| fleet.real) {
         let test_ring = host.name.starts_with("test");
-        has(fleet, host, "shop", Some(if test_ring { BAD } else { GOOD }))?;
-        has(fleet, host, "shop-cache", test_ring.then_some("1.0-1"))?;
+        has(host, "shop", Some(if test_ring { BAD } else { GOOD }))?;
+        has(host, "shop-cache", test_ring.then_some("1.0-1"))?;
         configuration(host)?;
     }
     let quarantine = controller.client().list_quarantine(wire::ListQuarantineRequest { all: false }).await?.into_inner();
@@ -45,8 +45,8 @@ pub(super) async fn bad(
     Ok(())
 }
 
-fn has(fleet: &Fleet, host: &SandboxHost, package: &str, wanted: Option<&str>) -> anyhow::Result<()> {
-    let installed = fleet.installed(host, package)?;
+fn has(host: &SandboxHost, package: &str, wanted: Option<&str>) -> anyhow::Result<()> {
+    let installed = Fleet::installed(host, package)?;
     ensure!(installed.as_deref() == wanted, "{} has {package} {installed:?} and should have {wanted:?}", host.name);
     Ok(())
 }
