@@ -11,16 +11,18 @@ pub struct Source {
     pub text: String,
     /// With comments and the contents of literals replaced by spaces; as many lines as `text`.
     pub code: String,
+    /// Whether it is compiled for tests only.
+    pub for_tests: bool,
 }
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned(), code: blanked(text) }
+        Self { path: path.to_owned(), text: text.to_owned(), code: blanked(text), for_tests: is_test_file(path) }
     }
 
     /// Code that ships: items under `#[cfg(test)]` are blanked, test files are empty.
     pub fn shipped(&self) -> String {
-        if is_test_file(&self.path) { String::new() } else { without_tests(&self.code) }
+        if self.for_tests { String::new() } else { without_tests(&self.code) }
     }
 }
 
@@ -34,9 +36,29 @@ pub fn sources() -> Vec<Source> {
     let mut paths = Vec::new();
     files_below(&root(), &mut paths);
     let rust = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let found: Vec<Source> = rust.map(|path| Source::new(&relative(path), &fs::read_to_string(path).unwrap())).collect();
+    let mut found: Vec<Source> = rust.map(|path| Source::new(&relative(path), &fs::read_to_string(path).unwrap())).collect();
     assert!(found.len() > 50, "only {} Rust files found: is the scan looking in the wrong place?", found.len());
+    mark_test_modules(&mut found);
     found
+}
+
+/// Marks the files of modules that are declared under `#[cfg(test)]` elsewhere.
+fn mark_test_modules(sources: &mut [Source]) {
+    let modules: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources {
+        let own = source.path.trim_end_matches(".rs");
+        source.for_tests |= modules.iter().any(|module| own == module || own.starts_with(&format!("{module}/")));
+    }
+}
+
+/// Paths, without `.rs`, of the modules that `source` declares for tests only.
+fn test_modules(source: &Source) -> Vec<String> {
+    let own = source.path.trim_end_matches(".rs");
+    let parent = ["/mod", "/lib", "/main"].iter().find_map(|end| own.strip_suffix(end)).unwrap_or(own);
+    let after = source.code.split("#[cfg(test)]").skip(1);
+    let items = after.map(|rest| &rest[..item_end(rest)]).filter(|item| item.ends_with(';'));
+    let names = items.filter_map(|item| item.trim_end_matches(';').rsplit_once("mod ").map(|(_, name)| name.trim().to_owned()));
+    names.map(|name| format!("{parent}/{name}")).collect()
 }
 
 /// Every file of the project that is kept in git, of any kind.
@@ -253,4 +275,16 @@ fn items_for_tests_do_not_count_as_shipped() {
     assert!(shipped.contains("std::fs") && shipped.contains("fn after") && shipped.contains("fn last"), "{shipped}");
     assert!(!shipped.contains("tokio") && !shipped.contains("more"), "{shipped}");
     assert_eq!(Source::new("common/src/tls/tests/x.rs", "use std::fs;").shipped(), "");
+}
+
+#[test]
+fn files_of_modules_for_tests_do_not_count_as_shipped() {
+    let mut sources = [
+        Source::new("a/mod.rs", "#[cfg(test)]\npub(in crate::a) mod simulation;\nmod real;"),
+        Source::new("a/simulation/run.rs", "use std::fs;"),
+        Source::new("a/real.rs", "use std::fs;"),
+        Source::new("b/simulation/run.rs", "use std::fs;"),
+    ];
+    mark_test_modules(&mut sources);
+    assert_eq!(sources.map(|source| source.for_tests), [false, true, false, false]);
 }
