@@ -213,9 +213,9 @@ async fn a_running_controller_renews_by_itself_and_has_it_recorded() {
     let (server, _) = open(directory.path(), names(), NOW);
     let (server, before) = (Arc::new(server), slot_fingerprint(&open(directory.path(), names(), NOW).0));
     let clock = Arc::new(patchwave_common::runtime::clock::ManualClock::new(NOW));
-    let (recorded, mut records) = tokio::sync::mpsc::unbounded_channel();
+    let (recorded, mut records) = tokio::sync::mpsc::channel(8);
     let keeping = tokio::spawn(server.clone().keep_fresh_every(Duration::from_millis(1), clock.clone(), async move |record| {
-        recorded.send(record).map_err(|_| "the test is over")
+        recorded.send(record).await.map_err(|_| "the test is over")
     }));
     let patience = Duration::from_secs(20);
     assert!(tokio::time::timeout(Duration::from_millis(30), records.recv()).await.is_err(), "not before its time");

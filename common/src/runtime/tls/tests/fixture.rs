@@ -112,7 +112,7 @@ pub struct Listener {
     pub port: u16,
     pub key: Arc<KeySlot>,
     pub statistics: Arc<AcceptStatistics>,
-    pub peers: mpsc::UnboundedReceiver<Accepted>,
+    pub peers: mpsc::Receiver<Accepted>,
 }
 
 pub struct Accepted {
@@ -131,12 +131,12 @@ impl Listener {
         let mut incoming = accept(socket, config, clock.clone(), limits);
         let statistics = incoming.statistics();
         #[allow(clippy::disallowed_methods)] // As many as the test opens connections.
-        let (seen, peers) = mpsc::unbounded_channel();
+        let (seen, peers) = mpsc::channel(100);
         tokio::spawn(async move {
             while let Some(Ok(mut connection)) = incoming.next().await {
                 let session = connection.session();
                 let group = session.negotiated_key_exchange_group().map(|group| group.name());
-                let _ = seen.send(Accepted { peer: connection.peer().clone(), group, version: session.protocol_version() });
+                let _ = seen.try_send(Accepted { peer: connection.peer().clone(), group, version: session.protocol_version() });
                 tokio::spawn(async move {
                     let mut byte = [0];
                     while connection.read_exact(&mut byte).await.is_ok() {
