@@ -215,7 +215,7 @@ mod tests {
         let example = include_str!("../../deploy/config/agent.toml");
         assert_eq!(settings(example).unwrap(), settings("").unwrap());
         // Uncommented, too, except for what has no default.
-        let without_default = ["#url", "#root"];
+        let without_default = ["#url", "#root", "#name"];
         let uncommented: String = example
             .lines()
             .filter(|line| !without_default.iter().any(|key| line.starts_with(key)))
