@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use patchwave::rollout::plan::PlanKind;
 use patchwave::rollout::{
     Event, Halt, HostIndex, HostNow, Liveness, Phase, Presence, Recorded, Rejected, Rollout, RolloutState, SealedPlan, Standing, Transition,
 };
@@ -88,9 +89,11 @@ impl Sim {
         Self::of(rollout_log::seal(plan).0)
     }
 
+    /// A plan's rollout, created. In a reverse plan the hosts have what is taken back.
     pub fn of(sealed: SealedPlan) -> Self {
+        let reverse = sealed.plan.header().kind != PlanKind::Apply;
         let agent =
-            Agent { at: At::Idle, generation: Generation::default(), take_back: false, automatic: true, changed: false, history: vec![] };
+            Agent { at: At::Idle, generation: Generation::default(), take_back: false, automatic: true, changed: reverse, history: vec![] };
         let ids: Vec<HostId> = sealed.plan.hosts().map(|host| host.id).collect();
         let mut sim = Self {
             rollout: Rollout::new(sealed.clone()),
@@ -100,7 +103,8 @@ impl Sim {
             now: START,
             world: World::default(),
             agents: ids.iter().map(|id| (id.clone(), agent.clone())).collect(),
-            counter: 0,
+            // Orders of a reverse rollout are newer than those that it takes back.
+            counter: if reverse { 1_000 } else { 0 },
         };
         for id in &ids {
             sim.world.presence.insert(id.clone(), Presence::Connected { since: START });

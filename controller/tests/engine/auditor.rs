@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use patchwave::rollout::plan::PlanKind;
 use patchwave::rollout::{Event, HostIndex, Outcome, PassReason, Plan, Progress, Recorded, Rollout, StopReason, Transition, WaveIndex};
 use patchwave_common::domain::policy::Amount;
 use patchwave_common::domain::{Generation, HostId, Timestamp};
@@ -144,8 +145,9 @@ impl Auditor {
             }
             Event::Completed { outcome } => {
                 assert!(self.open.values().all(|open| *open != Open::InFlight), "no end with hosts in flight");
+                let reverse = !matches!(self.plan.header().kind, PlanKind::Apply);
                 if *outcome == Outcome::Stopped {
-                    assert!(self.quarantined, "a stopped rollout ends with suspects in quarantine");
+                    assert!(self.quarantined != reverse, "a stopped rollout ends with suspects in quarantine");
                 } else if *outcome == Outcome::Completed {
                     assert_eq!(self.passed.len(), self.plan.header().waves.len(), "completed means that every gate passed");
                 }
@@ -170,10 +172,21 @@ impl Auditor {
             assert!(self.open.insert(host, Open::InFlight).is_none(), "a host never has two directives");
             self.rises(generation);
         }
+        let harmed = self.open.values().filter(|open| **open == Open::Harmed).count() + self.broken.len();
+        let flying = self.open.values().filter(|open| **open == Open::InFlight).count();
+        let limit = self.unavailable_limit();
+        assert!(flying + harmed <= limit, "a release keeps the disruption budget: {flying} in flight, {harmed} harmed, {limit} allowed");
+    }
+
+    fn unavailable_limit(&self) -> usize {
+        let (amount, hosts) = (self.plan.policy().limits.max_unavailable, self.plan.host_count());
+        (if matches!(amount, Amount::Percent(_)) { amount.of(hosts).max(1) } else { amount.of(hosts) }) as usize
     }
 
     fn told(&mut self, host: HostIndex, generation: Generation, progress: &Progress, at: Timestamp) {
-        let reverse = self.plan.reverse_of(host).is_some();
+        if self.plan.reverse_of(host).is_some() {
+            return self.told_in_reverse(host, generation, progress, at);
+        }
         match progress {
             Progress::Applying => {
                 let going = !self.paused && !self.halted && !self.over && self.limit_reached().is_none();
@@ -183,8 +196,6 @@ impl Auditor {
             Progress::Accepted | Progress::Begun | Progress::Verifying => {}
             Progress::Healthy if self.open.get(&host) == Some(&Open::Harmed) && self.taken_back(host, generation) => self.close(&[host]),
             Progress::Healthy => self.proved(host, at),
-            Progress::TakenBack if reverse => self.proved(host, at),
-            Progress::TakingBack if reverse => {}
             Progress::Harmed { .. } | Progress::TakingBack
                 if self.open.get(&host) == Some(&Open::Harmed) && self.taken_back(host, generation) =>
             {
@@ -193,7 +204,11 @@ impl Auditor {
                     self.close(&[host]);
                 }
             }
-            Progress::Harmed { .. } | Progress::TakingBack => self.harmed(host),
+            Progress::Harmed { .. } => self.harmed(host),
+            Progress::TakingBack => {
+                self.harmed(host);
+                self.ordered_back.insert(host);
+            }
             Progress::TakenBack => {
                 self.charged.insert(host);
                 self.broken.remove(&host);
@@ -205,6 +220,24 @@ impl Auditor {
                 self.close(&[host]);
             }
             Progress::Refused { .. } if self.open.get(&host) == Some(&Open::Harmed) => self.take_back_refused(host, progress),
+            Progress::Refused { .. } => self.close(&[host]),
+        }
+    }
+
+    /// In a reverse rollout being taken back is what was wanted, and there is no way back from it.
+    fn told_in_reverse(&mut self, host: HostIndex, generation: Generation, progress: &Progress, at: Timestamp) {
+        match progress {
+            Progress::Applying => {
+                assert!(self.leases.insert((self.plan.host(host).unwrap().clone(), generation)), "one lease for an order")
+            }
+            Progress::Accepted | Progress::Begun | Progress::Verifying | Progress::TakingBack => {}
+            Progress::Healthy | Progress::TakenBack => self.proved(host, at),
+            Progress::Harmed { .. } => self.harmed(host),
+            Progress::NeedsAttention { .. } => {
+                self.charged.insert(host);
+                self.broken.insert(host);
+                self.close(&[host]);
+            }
             Progress::Refused { .. } => self.close(&[host]),
         }
     }
@@ -229,8 +262,10 @@ impl Auditor {
     }
 
     fn proved(&mut self, host: HostIndex, at: Timestamp) {
-        self.broken.remove(&host);
-        self.open.insert(host, Open::Proved(at));
+        // A host that was given up and let go is healed, and is watched no longer.
+        if !self.broken.remove(&host) {
+            self.open.insert(host, Open::Proved(at));
+        }
     }
 
     fn harmed(&mut self, host: HostIndex) {
@@ -277,7 +312,7 @@ impl Auditor {
             .map(StopReason::WaveLimit)
     }
 
-    /// Bounds on hosts in flight and on unavailable hosts. Harm is nobody's release, so it may exceed the budget; a release may not.
+    /// Bounds on hosts in flight.
     fn check_budgets(&self) {
         let in_flight = |which: &dyn Fn(HostIndex) -> bool| {
             u32::try_from(self.open.iter().filter(|(host, open)| **open == Open::InFlight && which(**host)).count()).unwrap()
@@ -290,11 +325,5 @@ impl Auditor {
             let limit = self.plan.policy().limits.max_in_flight_per_site;
             assert!(in_flight(&|host| self.plan.site_of(host) == Some(site)) <= limit, "hosts in flight per site");
         }
-        let amount = self.plan.policy().limits.max_unavailable;
-        let limit =
-            if matches!(amount, Amount::Percent(_)) { amount.of(self.plan.host_count()).max(1) } else { amount.of(self.plan.host_count()) };
-        let harmed = self.open.values().filter(|open| **open == Open::Harmed).count() + self.broken.len();
-        let flying = in_flight(&|_| true);
-        assert!(flying == 0 || flying <= limit, "unavailable hosts: {flying} in flight, {harmed} harmed, {limit} allowed");
     }
 }

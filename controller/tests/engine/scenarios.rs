@@ -162,6 +162,9 @@ fn many_hosts_that_cannot_download_pause_the_rollout_and_are_never_harm() {
     assert_eq!(sim.state(), RolloutState::Running, "an operator who resumes has seen them");
     assert_eq!(sim.rollout.staging_of(sim.index("web-00")), Some(Staging::Asked), "asked again");
     assert_eq!(sim.rollout.staging_of(sim.index("web-01")), Some(Staging::NotStaged), "asking again cannot help");
+    refuse(&mut sim, "web-00", NotStagedReason::Unreachable);
+    refuse(&mut sim, "web-02", NotStagedReason::DiskFull);
+    assert_eq!(sim.state(), RolloutState::Running, "and is not asked about the same hosts again");
     assert!(sim.rollout.replannable().contains(&host_id("web-01")));
     let told = sim.rollout.explain(&host_id("web-01"), sim.now, &sim.world);
     assert_eq!(told.code, "not-staged");

@@ -6,15 +6,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use patchwave::records::Actor;
+use patchwave::rollout::plan::PlannedHost;
+use patchwave::rollout::planner::{PlanRequest, RequestKind, ReverseTarget};
 use patchwave::rollout::{Event, Halt, PauseReason, Presence, Recorded, Rollout, RolloutState, Standing};
 use patchwave::rollout_log;
+use patchwave_common::domain::policy::{Amount, Policy};
 use patchwave_common::domain::{DirectiveProgress, Generation, HostId, OperatorName, RolloutId};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::agent::Sim;
-use crate::fleet::{alice, simple_fleet, three_waves};
+use crate::fleet::{alice, plan_for, request, simple_fleet, three_waves};
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -175,8 +178,87 @@ pub fn read_again(sim: &Sim) -> Rollout {
     rollout
 }
 
+/// What kind of life.
+#[derive(Debug, Clone)]
+struct Setting {
+    reverse: bool,
+    automatic: bool,
+    unavailable: Amount,
+    wave_in_flight: u32,
+    site_in_flight: u32,
+    failures: u32,
+    wave_failures: u32,
+    minimum: u32,
+    offline_budget: u32,
+    staging_per_minute: u32,
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let unavailable =
+        prop_oneof![(1_u32..4).prop_map(Amount::Count), Just(Amount::Percent(5)), Just(Amount::Percent(50)), Just(Amount::All)];
+    let kinds = (prop::bool::weighted(0.2), prop::bool::weighted(0.8), unavailable);
+    let bounds = (1_u32..6, 1_u32..6, 1_u32..6, 1_u32..4, 1_u32..3, 0_u32..3, prop_oneof![Just(600_u32), 1_u32..5]);
+    (kinds, bounds).prop_map(|((reverse, automatic, unavailable), bounds)| {
+        let (wave_in_flight, site_in_flight, failures, wave_failures, minimum, offline_budget, staging_per_minute) = bounds;
+        Setting {
+            reverse,
+            automatic,
+            unavailable,
+            wave_in_flight,
+            site_in_flight,
+            failures,
+            wave_failures,
+            minimum,
+            offline_budget,
+            staging_per_minute,
+        }
+    })
+}
+
+impl Setting {
+    fn policy(&self) -> Policy {
+        let mut policy = three_waves();
+        policy.automatic_rollback = self.automatic;
+        policy.limits.max_unavailable = self.unavailable;
+        policy.limits.max_in_flight_per_site = self.site_in_flight;
+        policy.limits.failures = self.failures;
+        policy.limits.staging_per_minute = self.staging_per_minute;
+        policy.offline.budget = Amount::Count(self.offline_budget);
+        for wave in &mut policy.waves {
+            wave.max_in_flight = self.wave_in_flight;
+            wave.failure_limit = self.wave_failures;
+            wave.minimum = self.minimum;
+        }
+        policy
+    }
+
+    fn start(&self) -> Sim {
+        let fleet = simple_fleet(8);
+        if !self.reverse {
+            return Sim::started(&fleet, &self.policy());
+        }
+        let of = RolloutId::parse("r-0").unwrap();
+        let (forward, _) = plan_for(&fleet, &request(), &self.policy()).unwrap();
+        let target = |number: u64, host: &PlannedHost| ReverseTarget {
+            generation: Generation { epoch: 1, counter: 1 + number },
+            targets: forward.target_sets()[host.targets as usize].clone(),
+        };
+        let hosts = forward.hosts().zip(0..).map(|(host, number)| (host.id.clone(), target(number, &host))).collect();
+        let reverse = PlanRequest { kind: RequestKind::Reverse { of, hosts }, ..request() };
+        let mut sim = Sim::of(rollout_log::seal(plan_for(&fleet, &reverse, &self.policy()).unwrap().0).0);
+        sim.record(Event::Started { by: alice() }).unwrap();
+        sim.settle();
+        sim
+    }
+
+    /// Harmed hosts wait for people, who hand the rollout over.
+    fn needs_people(&self) -> bool {
+        self.reverse || !self.automatic
+    }
+}
+
 /// The world calms down: everybody is there, nobody interferes, operators answer. Every rollout then comes to an end.
-fn calm_down(sim: &mut Sim) {
+fn calm_down(sim: &mut Sim, with_people: bool) {
     sim.world.halt.on = false;
     sim.world.claims.clear();
     for host in sim.agents.keys().cloned().collect::<Vec<_>>() {
@@ -190,8 +272,10 @@ fn calm_down(sim: &mut Sim) {
     for _ in 0..3_000 {
         sim.settle();
         act_all(sim, 0);
-        if sim.state() == RolloutState::Paused {
-            resume(sim, true);
+        match sim.state() {
+            RolloutState::Paused => resume(sim, true),
+            RolloutState::NeedsAttention if with_people => drop(sim.record(Event::HandedOver { to: RolloutId::parse("r-back").unwrap() })),
+            _ => {}
         }
         if sim.rollout.is_settled() {
             return;
@@ -201,10 +285,8 @@ fn calm_down(sim: &mut Sim) {
     panic!("it does not end: {:?} {:#?}", sim.state(), sim.rollout.progress(sim.now, &sim.world));
 }
 
-fn live(automatic: bool, actions: &[Action]) -> Sim {
-    let mut policy = three_waves();
-    policy.automatic_rollback = automatic;
-    let mut sim = Sim::started(&simple_fleet(8), &policy);
+fn live(setting: &Setting, actions: &[Action]) -> Sim {
+    let mut sim = setting.start();
     for action in actions {
         perform(&mut sim, action);
         let (at, view) = (sim.now, &sim.world);
@@ -219,46 +301,17 @@ fn live(automatic: bool, actions: &[Action]) -> Sim {
         }
     }
     read_again(&sim);
-    calm_down_or_hand_over(&mut sim);
+    calm_down(&mut sim, setting.needs_people());
     read_again(&sim);
     sim
-}
-
-/// Where the policy leaves taking back to people, harmed hosts wait for them: an operator then hands over.
-fn calm_down_or_hand_over(sim: &mut Sim) {
-    if sim.sealed.plan.policy().automatic_rollback {
-        return calm_down(sim);
-    }
-    for _ in 0..3_000 {
-        if sim.state() == RolloutState::NeedsAttention {
-            drop(sim.record(Event::HandedOver { to: RolloutId::parse("r-back").unwrap() }));
-        }
-        if sim.rollout.is_settled() {
-            return;
-        }
-        sim.world.halt.on = false;
-        sim.world.claims.clear();
-        for host in sim.agents.keys().cloned().collect::<Vec<_>>() {
-            if sim.world.standing.get(&host) != Some(&Standing::Retired) && !sim.is_connected(&host) {
-                sim.online(host.as_str());
-            }
-        }
-        sim.settle();
-        act_all(sim, 0);
-        if sim.state() == RolloutState::Paused {
-            resume(sim, true);
-        }
-        sim.wait(Duration::from_secs(300));
-    }
-    panic!("it does not end: {:?} {:#?}", sim.state(), sim.rollout.progress(sim.now, &sim.world));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 3_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn invariants_hold_and_everything_ends(automatic in prop::bool::weighted(0.8), actions in prop::collection::vec(action(), 0..120)) {
-        drop(live(automatic, &actions));
+    fn invariants_hold_and_everything_ends(setting in setting(), actions in prop::collection::vec(action(), 0..120)) {
+        drop(live(&setting, &actions));
     }
 }
 
@@ -270,7 +323,7 @@ fn cases() -> u32 {
 #[test]
 fn a_kind_world_updates_everybody() {
     let mut sim = Sim::started(&simple_fleet(8), &three_waves());
-    calm_down(&mut sim);
+    calm_down(&mut sim, false);
     assert_eq!(sim.state(), RolloutState::Completed);
     let summary = sim.rollout.summary();
     assert_eq!((summary.updated, summary.changed, summary.untouched, summary.charged), (10, 10, 0, 0));
@@ -280,11 +333,11 @@ fn a_kind_world_updates_everybody() {
 #[test]
 fn the_simulation_reaches_every_kind_of_event_and_every_end() {
     let mut runner = TestRunner::deterministic();
-    let lives = (prop::bool::weighted(0.8), prop::collection::vec(action(), 0..120));
+    let lives = (setting(), prop::collection::vec(action(), 0..120));
     let (mut kinds, mut ends) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..100 {
-        let (automatic, actions) = lives.new_tree(&mut runner).unwrap().current();
-        let sim = live(automatic, &actions);
+        let (setting, actions) = lives.new_tree(&mut runner).unwrap().current();
+        let sim = live(&setting, &actions);
         let kind = |recorded: &Recorded| format!("{:?}", recorded.event).split([' ', '{']).next().unwrap_or_default().to_owned();
         kinds.extend(sim.log.iter().map(kind));
         ends.insert(sim.state().as_str());

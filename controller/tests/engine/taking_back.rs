@@ -295,3 +295,15 @@ fn a_handed_over_rollout_must_have_ended() {
     let (mut sim, _) = canaries_on(&three_waves());
     assert!(matches!(sim.record(Event::HandedOver { to: rollout_id() }), Err(Rejected::WrongState { .. })));
 }
+
+#[test]
+fn a_host_that_was_given_up_and_heals_is_not_claimed_again() {
+    let (mut sim, canaries) = canaries_on(&patient());
+    sim.report(&canaries[0], DirectiveProgress::Ready);
+    let generation = sim.rollout.directive_for(&host_id(&canaries[0])).unwrap().generation;
+    sim.report(&canaries[0], DirectiveProgress::NeedsAttention { detail: "conffile differs".to_owned() });
+    let event = sim.rollout.observe(&host_id(&canaries[0]), generation, &DirectiveProgress::Healthy).unwrap();
+    sim.record(event).unwrap();
+    assert_eq!((sim.phase(&canaries[0]), sim.rollout.charged()), (Phase::Concluded, 1));
+    assert_eq!(sim.rollout.directive_for(&host_id(&canaries[0])), None);
+}

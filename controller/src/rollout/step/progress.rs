@@ -76,7 +76,7 @@ impl Rollout {
     }
 
     fn judge_order(&self, host: HostIndex, phase: Phase, progress: &Progress) -> Result<Move, Rejected> {
-        use Phase::{Accepted, Applying, Harmed, Healthy, NeedsAttention, Released, TakenBack, TakingBack, Verifying};
+        use Phase::{Accepted, Applying, Concluded, Harmed, Healthy, NeedsAttention, Released, TakenBack, TakingBack, Verifying};
         let forward = |from: &[Phase], to: Move| if from.contains(&phase) { Ok(to) } else { not_from(phase, progress) };
         let returned = matches!(self.hosts.cause(host), Cause::Harmed(HarmReason::Silent | HarmReason::Reported));
         match (progress, self.is_reverse()) {
@@ -86,8 +86,10 @@ impl Rollout {
             }
             (Progress::Applying | Progress::Begun, _) | (Progress::TakingBack, true) => forward(&[Released, Accepted], Move::To(Applying)),
             (Progress::Verifying, _) => forward(&[Released, Accepted, Applying], Move::To(Verifying)),
+            // The host was let go already, so nothing is watched any more: it is healed and that is all.
+            (Progress::Healthy, _) | (Progress::TakenBack, true) if phase == NeedsAttention => Ok(Move::To(Concluded)),
             (Progress::Healthy, _) | (Progress::TakenBack, true) => {
-                forward(&[Released, Accepted, Applying, Verifying, Harmed, NeedsAttention], Move::To(Healthy))
+                forward(&[Released, Accepted, Applying, Verifying, Harmed], Move::To(Healthy))
             }
             (Progress::Refused { reason, .. }, _) => forward(&[Released, Accepted, Applying], refusal(*reason, self.hosts.tries(host))),
             (Progress::Harmed { .. }, _) if phase == Harmed && returned => Ok(Move::Charge(Harmed)),
