@@ -97,10 +97,24 @@ pub enum PatchingError {
 }
 
 /// Patching, running. Dropping the last handle ends the driver; a transaction in flight goes on and is found again at the next start.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PatchingHandle {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Stamped>,
     status: watch::Receiver<PatchingStatus>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A command with the boot time at which it was given, in milliseconds: it may wait in the queue.
+#[derive(Debug)]
+pub(super) struct Stamped {
+    pub(super) at_ms: u64,
+    pub(super) command: Command,
+}
+
+impl std::fmt::Debug for PatchingHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PatchingHandle").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
 }
 
 impl PatchingHandle {
@@ -112,13 +126,14 @@ impl PatchingHandle {
     ) -> Result<(Self, mpsc::Receiver<Event>), PatchingError> {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (event_sender, events) = mpsc::channel(EVENTS);
-        let status = driver::start(settings, manager, clock, command_receiver, event_sender)?;
-        Ok((Self { commands, status }, events))
+        let status = driver::start(settings, manager, clock.clone(), command_receiver, event_sender)?;
+        Ok((Self { commands, status, clock }, events))
     }
 
     /// Tells patching something; waits while the queue is full. `false` where the driver has ended, which it does only with the process.
     pub async fn send(&self, command: Command) -> bool {
-        self.commands.send(command).await.is_ok()
+        let at_ms = self.clock.boottime_ms();
+        self.commands.send(Stamped { at_ms, command }).await.is_ok()
     }
 
     /// The status, as it changes.

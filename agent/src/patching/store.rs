@@ -116,6 +116,12 @@ impl Store {
         Ok(self.read("quarantine.json", QUARANTINE_MAX_BYTES)?.unwrap_or_default())
     }
 
+    /// Whether there ever was a version in quarantine.
+    #[must_use]
+    pub fn has_quarantine(&self) -> bool {
+        self.layout.directory.join("quarantine.json").exists()
+    }
+
     /// Keeps the versions in quarantine.
     pub fn save_quarantine(&self, keys: &BTreeSet<QuarantineKey>) -> Result<(), FileError> {
         self.write("quarantine.json", keys)

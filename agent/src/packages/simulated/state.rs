@@ -163,6 +163,10 @@ impl StateFile {
 
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut SimulatedState) -> T) -> Result<T, PackageError> {
         let _held = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // An agent and the process of its transaction both change the host; dpkg has its lock for that.
+        let path = self.path.with_extension("lock");
+        let lock = std::fs::File::create(&path).map_err(PackageError::io("open", &path))?;
+        lock.lock().map_err(PackageError::io("lock", &path))?;
         let mut state = self.read()?;
         let result = change(&mut state);
         self.write(&state)?;

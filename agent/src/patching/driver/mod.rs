@@ -18,7 +18,7 @@ use patchwave_common::domain::{Generation, Order, QuarantineKey, RefusalReason};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{mpsc, watch};
 
-use super::handle::{Command, Event, PatchingStatus, write_status};
+use super::handle::{Command, Event, PatchingStatus, Stamped, write_status};
 use super::journal::JournalError;
 use super::machine::{Action, Case, Comparison, End, Examination, Fact, Fence, Input, JobId, Machine, Moment, Record, Refusal, State};
 use super::retention;
@@ -50,7 +50,7 @@ pub(super) struct Driver {
     work: Arc<Work>,
     health: Arc<HealthContext>,
     clock: Arc<dyn Clock>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Stamped>,
     told: mpsc::Receiver<Told>,
     tell: mpsc::Sender<Told>,
     events: mpsc::Sender<Event>,
@@ -74,7 +74,7 @@ impl Driver {
             let pause = self.pause();
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(command) => self.command(command).await,
+                    Some(Stamped { at_ms, command }) => self.command(at_ms, command).await,
                     None => break,
                 },
                 Some(told) = self.told.recv() => self.hear(told).await,
@@ -96,9 +96,9 @@ impl Driver {
         Moment { boot_id: self.clock.boot_id(), boottime_ms: self.clock.boottime_ms(), wall: self.clock.now() }
     }
 
-    async fn command(&mut self, command: Command) {
+    async fn command(&mut self, at_ms: u64, command: Command) {
         let input = match command {
-            Command::Connected => Input::Connected,
+            Command::Connected => Input::Connected { at_ms },
             Command::ClockOffset { offset_ms } => Input::ClockOffset { offset_ms },
             Command::Directive(directive) => {
                 let case = match &directive.order {
@@ -258,6 +258,9 @@ impl Driver {
         }
         let (store, work, list) = (self.store.clone(), self.work.clone(), keys.clone());
         let pin = move || {
+            if list.is_empty() && !store.lock().unwrap_or_else(PoisonError::into_inner).has_quarantine() {
+                return Ok(());
+            }
             if let Err(error) = store.lock().unwrap_or_else(PoisonError::into_inner).save_quarantine(&list) {
                 tracing::error!(%error, "the quarantine cannot be kept across a restart");
             }

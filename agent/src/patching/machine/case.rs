@@ -89,8 +89,8 @@ pub struct Case {
     pub back: Option<BackOrder>,
     /// The order came after the case was concluded.
     pub back_after_conclusion: bool,
-    /// Take-backs named before the order, where it came after the case was over.
-    pub returns_before: u32,
+    /// Take-backs that ran since the present way back was opened.
+    pub returns: u32,
     /// Where it stands.
     pub standing: Standing,
     /// Transactions begun.
@@ -121,7 +121,7 @@ impl Case {
             applied: None,
             back: None,
             back_after_conclusion: false,
-            returns_before: 0,
+            returns: 0,
             standing: Standing::Accepted,
             attempts: Attempts::default(),
             changed: false,
@@ -188,7 +188,7 @@ impl Case {
         if let Standing::Ended(end) = &self.standing {
             // One that needed attention is at neither end, so there is nothing that it should still be like.
             self.back_after_conclusion = self.concluded.is_some() && !matches!(end, End::NeedsAttention { .. });
-            self.returns_before = self.attempts.take_back;
+            self.returns = 0;
             self.standing = Standing::Ordered;
         }
     }
@@ -203,7 +203,7 @@ impl Case {
             applied: self.applied,
             back: self.back,
             concluded: self.back_after_conclusion,
-            returns_before: self.returns_before,
+            returns: self.returns,
         }
     }
 
@@ -226,7 +226,10 @@ impl Case {
                 }
             }
             (Purpose::Repair, _) => self.standing = Standing::Repaired,
-            (Purpose::TakeBack, _) => self.standing = Standing::TakingBack(Some(outcome.clone())),
+            (Purpose::TakeBack, _) => {
+                self.returns = self.returns.saturating_add(u32::from(outcome.ran()));
+                self.standing = Standing::TakingBack(Some(outcome.clone()));
+            }
         }
     }
 }

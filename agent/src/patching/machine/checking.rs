@@ -79,9 +79,9 @@ impl Machine {
     }
 
     /// A new session: nothing is on its way from the old one. The hello carries the question with the history, and counts as one.
-    pub(super) fn connected(&mut self) {
+    pub(super) fn connected(&mut self, at_ms: u64) {
         if let State::AwaitingLease(state) = &mut self.state {
-            state.asked_at = VecDeque::from([self.now.boottime_ms]);
+            state.asked_at = VecDeque::from([at_ms]);
             state.late = 0;
         }
         self.ask_again();
@@ -162,7 +162,7 @@ impl Machine {
         self.record(case, Record::Begun { transaction, lease: lease.clone(), baseline: baseline.clone() });
         let job = self.job();
         self.actions.push(Action::Start { job, transaction, apply: Box::new(apply.clone()), lease: Some(lease) });
-        let begun = Begun { apply, baseline, attempts, applied: None, back: None, concluded: false, returns_before: 0 };
+        let begun = Begun { apply, baseline, attempts, applied: None, back: None, concluded: false, returns: 0 };
         State::Applying(Applying { begun, transaction, tries, job })
     }
 }

@@ -201,6 +201,14 @@ pub enum TransactionOutcome {
     },
 }
 
+impl TransactionOutcome {
+    /// Whether it counts as an attempt: one that was called off because the agent ended never had its chance.
+    #[must_use]
+    pub fn ran(&self) -> bool {
+        !matches!(self, Self::NotBegun { why: NotBegun::Cancelled, .. })
+    }
+}
+
 /// Why a transaction never began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -17,8 +17,11 @@ pub struct JobId(pub u64);
 /// What the machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// A session with the controller begins. Told before the agent's hello is made, so that a lease is never counted from too late.
-    Connected,
+    /// A session with the controller begins.
+    Connected {
+        /// Boot time before the hello was made, from which a lease that answers it counts.
+        at_ms: u64,
+    },
     /// How far the clocks are apart, from the session's welcome. The question for a lease is said again, without counting anew.
     ClockOffset {
         /// The controller's clock minus the host's, in milliseconds.

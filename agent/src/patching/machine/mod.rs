@@ -67,7 +67,7 @@ impl Machine {
     pub fn step(&mut self, now: &Moment, input: Input) -> Vec<Action> {
         self.now = now.clone();
         match input {
-            Input::Connected => self.connected(),
+            Input::Connected { at_ms } => self.connected(at_ms),
             Input::ClockOffset { offset_ms } => self.welcomed(offset_ms),
             Input::Directive { directive, case } => self.directive(&directive, case.map(|case| *case)),
             Input::Withdrawn { generation } => self.withdrawn(generation),

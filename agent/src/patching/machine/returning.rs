@@ -44,7 +44,7 @@ impl Machine {
         let case = begun.apply.generation;
         // A take-back that did not complete has steps left even where the packages are equal already: units to restart, say.
         let complete = matches!(last, None | Some(TransactionOutcome::Completed));
-        let exhausted = begun.attempts.take_back.saturating_sub(begun.returns_before) >= MAX_RETURNS;
+        let exhausted = begun.returns >= MAX_RETURNS;
         if comparison.receipt.is_empty() && (complete || exhausted) {
             self.record(case, Record::Restored);
             return self.recover(begun);
@@ -62,7 +62,8 @@ impl Machine {
             let hint = "hint: the originals and the receipt are in the agent's state directory; `patchwave-agent status` names it";
             return self.end(case, End::NeedsAttention { detail: format!("cannot return to the receipt: {failed}{differs} ({hint})") });
         }
-        if last.is_some() {
+        // What was ended from outside may be tried again at once.
+        if last.is_some_and(|last| last.ran() && !matches!(last, TransactionOutcome::Interrupted { .. })) {
             return State::Pausing(Pausing { begun, retry_at: self.now.boottime_ms.saturating_add(RETRY_PAUSE_MS) });
         }
         self.start_return_transaction(begun)
@@ -78,7 +79,8 @@ impl Machine {
     }
 
     pub(super) fn returned(&mut self, state: Returning, outcome: TransactionOutcome) -> State {
-        let Returning { begun, transaction, .. } = state;
+        let Returning { mut begun, transaction, .. } = state;
+        begun.returns = begun.returns.saturating_add(u32::from(outcome.ran()));
         self.record(begun.apply.generation, Record::Ended { transaction, outcome: outcome.clone() });
         self.compare_with_receipt(begun, Some(outcome))
     }

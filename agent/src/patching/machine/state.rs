@@ -140,8 +140,8 @@ pub struct Begun {
     pub back: Option<BackOrder>,
     /// The controller had concluded the directive before it ordered the way back; then the host must still be as it was left.
     pub concluded: bool,
-    /// Take-backs named before the present way back was opened; they do not count against its bound.
-    pub returns_before: u32,
+    /// Take-backs that ran since the present way back was opened; their number is bounded.
+    pub returns: u32,
 }
 
 impl Begun {

@@ -181,7 +181,7 @@ impl World {
         if matches!(self.machine.state(), State::AwaitingLease(_)) {
             self.questions_for_lease = 1;
         }
-        self.input(Input::Connected);
+        self.input(Input::Connected { at_ms: self.boottime_ms });
     }
 
     /// The host reboots: processes are gone too, and so is every lease.
