@@ -143,8 +143,7 @@ pub fn targets(to: &str) -> TargetSet {
 }
 
 fn health() -> HealthRules {
-    let check =
-        HealthCheck { name: CheckName::parse("web").unwrap(), kind: CheckKind::Executable, timeout: Duration::from_secs(10) };
+    let check = HealthCheck { name: CheckName::parse("web").unwrap(), kind: CheckKind::Executable, timeout: Duration::from_secs(10) };
     HealthRules {
         checks: vec![check],
         patience: Duration::from_millis(200),

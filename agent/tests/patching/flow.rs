@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use patchwave_agent::patching::{Command, Event, read_status};
-use patchwave_common::domain::{
-    Architecture, DirectiveProgress, Manager, PackageName, PackageVersion, QuarantineKey, Timestamp,
-};
+use patchwave_common::domain::{Architecture, DirectiveProgress, Manager, PackageName, PackageVersion, QuarantineKey, Timestamp};
 
 use crate::desk::{Host, apply, eventually, generation, take_back};
 
@@ -23,10 +21,8 @@ async fn a_good_patch_is_applied_proved_and_concluded() {
     agent.tell(Command::Conclude { generation: generation(1), keep_originals: Duration::from_secs(60) }).await;
     let mut status = agent.handle.status();
     status.wait_for(|status| status.state == "idle").await.unwrap();
-    eventually("the status file follows", || {
-        read_status(&host.settings().state_dir).unwrap().is_some_and(|status| status.state == "idle")
-    })
-    .await;
+    eventually("the status file follows", || read_status(&host.settings().state_dir).unwrap().is_some_and(|status| status.state == "idle"))
+        .await;
     agent.order(apply(1, "2", true)).await;
     agent.until("healthy").await;
     assert_eq!(host.history().len(), 1, "said again, it is answered and not done again");
