@@ -134,7 +134,7 @@ impl From<Selector> for String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     fn selects(selector: &str) -> bool {

@@ -315,7 +315,7 @@ fn read_wave(field: &str, file: &WaveFile) -> Result<WaveRule, PolicyError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     const SMALL: &str = "name = \"p\"\n[[wave]]\nname = \"test\"\nkind = \"test\"\nhosts = \"ring=test\"\nsoak = \"1m\"\n";
