@@ -108,8 +108,8 @@ async fn what_outlives_a_killed_transaction_is_waited_for_before_anything_else_i
     eventually("the transaction waits at the gate", || gate.is_reached()).await;
     let leader = runner(&host, "patchwave-tx-1-1-apply-1");
     kill_process(leader, Signal::KILL).unwrap();
-    // Three looks after the runner went: the command that it had started still is there.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    // Longer than several looks at what is left: the command that it had started still is there, so nothing happens.
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(3), agent.event()).await.is_err());
     assert_eq!(agent.handle.status().borrow().state, "applying");
     gate.open();
     agent.until("healthy").await;

@@ -53,7 +53,7 @@ async fn the_agents_process() {
     let host = Host { directory: directory.into() };
     let (to, gates) = (std::env::var(TARGET).unwrap(), std::env::var(GATES).unwrap());
     let gate = |name: &'static str| gates.split(',').any(|gate| gate == name).then(|| host.gate(name));
-    let mut agent = host.start_gated(|gated| {
+    let agent = host.start_gated(|gated| {
         gated.before_apply = gate("before-apply");
         gated.after_apply = gate("after-apply");
         gated.before_restore = gate("before-restore");

@@ -13,12 +13,12 @@ use crate::health;
 use crate::packages::{
     CommandSpec, Fingerprint, LockState, NotStaged, PackageError, PackageManager, Receipt, Refused, Simulation, StagedSet, Step,
 };
-use crate::patching::PatchingSettings;
 use crate::patching::machine::{
     Apply, Comparison, Examination, LeaseDeadline, NotBegun, Purpose, Refusal, TransactionName, TransactionOutcome,
 };
 use crate::patching::store::{Layout, Store};
 use crate::patching::transaction::{Conditions, Following, Job, JobDirectory, Launcher};
+use crate::patching::{PatchingSettings, tool};
 
 /// How often a held lock is looked at.
 const LOCK_INTERVAL: Duration = Duration::from_millis(500);
@@ -106,7 +106,7 @@ impl Work {
                 let detail = format!("{} was held{holder} for {waited} (hint: let it finish, or see whether it hangs)", lock.display());
                 return Err(Refusal::new(RefusalReason::LockHeld, detail));
             }
-            std::thread::sleep(LOCK_INTERVAL.min(longest.saturating_sub(started.elapsed())));
+            tool::pause(LOCK_INTERVAL.min(longest.saturating_sub(started.elapsed())));
         }
     }
 

@@ -94,7 +94,7 @@ impl Following {
                     return Some(self.lost());
                 }
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            tool::pause(LOOK_INTERVAL);
         }
         None
     }
@@ -136,9 +136,8 @@ impl Following {
         if self.launcher.in_unit {
             return self.unit_is_present();
         }
-        match self.child.as_mut().map(Child::try_wait) {
-            Some(Ok(None)) => return true,
-            Some(Ok(Some(_)) | Err(_)) | None => {}
+        if let Some(Ok(None)) = self.child.as_mut().map(Child::try_wait) {
+            return true;
         }
         let Some(running) = self.running().filter(|running| running.boot_id == self.launcher.boot_id) else { return false };
         if process::is_running(running.pid, running.start_ticks) {

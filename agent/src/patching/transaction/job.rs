@@ -144,12 +144,6 @@ impl JobDirectory {
         Ok(self.rename("job.json", "claimed.json")?.then_some(job))
     }
 
-    /// Whether a job is there that nobody decided about.
-    #[must_use]
-    pub fn is_offered(&self) -> bool {
-        self.path.join("job.json").exists()
-    }
-
     /// Whether a process took the job on.
     #[must_use]
     pub fn is_claimed(&self) -> bool {

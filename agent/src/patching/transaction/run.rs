@@ -14,7 +14,7 @@ use patchwave_common::runtime::clock::{Clock as _, SystemClock};
 use rustix::process::{Pid, Signal};
 
 use super::job::{Conditions, Job, JobDirectory, JobError, Running};
-use super::process;
+use super::{process, tool};
 use crate::packages::{self, CommandSpec, LockState, PackageManager, Step, redact};
 use crate::patching::machine::{NotBegun, TransactionOutcome};
 
@@ -155,7 +155,7 @@ fn wait(child: &mut Child, deadline: Instant, outputs: &[PathBuf; 2]) -> std::io
             _ => {}
         }
         outputs.iter().for_each(|path| bound(path));
-        std::thread::sleep(ASK_INTERVAL);
+        tool::pause(ASK_INTERVAL);
     }
 }
 
