@@ -87,8 +87,10 @@ pub struct Case {
     pub applied: Option<TransactionOutcome>,
     /// The ordered take-back, if there is one.
     pub back: Option<BackOrder>,
-    /// The order came after the case was concluded.
+    /// The order came after the case was concluded, and it had ended at the target or at the receipt.
     pub back_after_conclusion: bool,
+    /// Whether the end left the host at the target or at the receipt; one that was concluded while harmed may be at neither.
+    pub left_sound: bool,
     /// Take-backs that ran since the present way back was opened.
     pub returns: u32,
     /// Where it stands.
@@ -121,6 +123,7 @@ impl Case {
             applied: None,
             back: None,
             back_after_conclusion: false,
+            left_sound: false,
             returns: 0,
             standing: Standing::Accepted,
             attempts: Attempts::default(),
@@ -174,6 +177,13 @@ impl Case {
                 if let Some(progress) = end.progress() {
                     self.history.push(progress);
                 }
+                match end {
+                    End::Concluded => self.left_sound = matches!(self.standing, Standing::Verifying | Standing::Watching),
+                    End::TakenBack => self.left_sound = true,
+                    End::NeedsAttention { .. } => self.left_sound = false,
+                    // Nothing was changed, so it is left as it was.
+                    End::Refused(_) => {}
+                }
                 self.standing = Standing::Ended(end.clone());
             }
             Record::Concluded { at, keep } => self.concluded = Some((*at, *keep)),
@@ -185,9 +195,9 @@ impl Case {
         self.history = History::new(back.generation, back.rollout.clone());
         self.history.push(DirectiveProgress::Accepted);
         self.back = Some(back);
-        if let Standing::Ended(end) = &self.standing {
-            // One that needed attention is at neither end, so there is nothing that it should still be like.
-            self.back_after_conclusion = self.concluded.is_some() && !matches!(end, End::NeedsAttention { .. });
+        if self.is_ended() {
+            // One that was left at neither end has nothing that it should still be like.
+            self.back_after_conclusion = self.concluded.is_some() && self.left_sound;
             self.returns = 0;
             self.standing = Standing::Ordered;
         }

@@ -350,6 +350,8 @@ fn a_concluded_case_is_taken_back_only_where_the_host_still_is_as_it_was_left() 
                 lease: LeaseDeadline { boot_id: "a".to_owned(), boottime_ms: 1 },
                 baseline: Baseline::default(),
             },
+            Record::Verifying,
+            Record::Healthy,
             Record::Finished { end: End::Concluded },
             Record::Concluded { at: Timestamp(0), keep: Duration::from_secs(9) },
         ];
@@ -360,6 +362,26 @@ fn a_concluded_case_is_taken_back_only_where_the_host_still_is_as_it_was_left() 
         assert_eq!(refusal(&told), refused);
         assert_eq!(starts(&told).is_some(), refused.is_none());
     }
+}
+
+#[test]
+fn a_case_concluded_half_way_can_still_be_taken_back_though_it_is_at_neither_end() {
+    let transaction = TransactionName { case: orders::generation(1), purpose: Purpose::Apply, attempt: 1 };
+    let lease = LeaseDeadline { boot_id: "a".to_owned(), boottime_ms: 1 };
+    let records = [
+        Record::Accepted { directive: orders::apply(1, false), at: Timestamp(0) },
+        Record::Begun { transaction, lease, baseline: Baseline::default() },
+        Record::Ended { transaction, outcome: TransactionOutcome::Failed { detail: "dpkg".to_owned() } },
+        Record::Harmed { harm: Harm { reason: HarmReason::TransactionFailed, detail: "dpkg".to_owned() } },
+        Record::Finished { end: End::Concluded },
+        Record::Concluded { at: Timestamp(0), keep: Duration::from_secs(9) },
+    ];
+    let mut desk = Desk::new();
+    let case = Case::fold(&records).map(Box::new);
+    let actions = desk.tell(Input::Directive { directive: Box::new(orders::take_back(2, 1)), case });
+    let half_way = Comparison { target: vec!["web".to_owned()], receipt: vec!["web".to_owned()] };
+    let told = desk.answer(&actions, Fact::Compared(half_way));
+    assert_eq!((refusal(&told), starts(&told)), (None, Some(Purpose::TakeBack)));
 }
 
 #[test]

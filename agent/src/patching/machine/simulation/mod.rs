@@ -194,7 +194,7 @@ impl Drop for Told {
 /// Runs that failed once.
 #[test]
 fn runs_that_failed_before_hold() {
-    for seed in [50, 12_656, 19_414] {
+    for seed in [50, 12_656, 19_414, 116_338] {
         run(Choices::of_seed(seed));
     }
 }
