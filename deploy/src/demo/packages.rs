@@ -1,7 +1,7 @@
 //! The packages of the demo: a small shop in three versions, built as real .deb files and served by a repository on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use patchwave_debian_repository::{Package, ReleaseFields, Repository, RepositoryServer};
@@ -68,13 +68,12 @@ soak = "1s"
 /// The repository, its server, and where it is.
 pub(super) struct Shop {
     repository: Option<(Repository, RepositoryServer)>,
-    simulated: PathBuf,
 }
 
 impl Shop {
     /// Builds the first version and serves it. Without apt there is only the simulated package manager's catalogue.
     pub(super) fn publish_first(place: &Place) -> anyhow::Result<Self> {
-        let mut shop = Self { repository: None, simulated: place.folder("catalogue")? };
+        let mut shop = Self { repository: None };
         if Path::new("/usr/bin/apt-get").exists() && Path::new("/usr/bin/dpkg-deb").exists() {
             let repository = Repository::create(&place.folder("repository")?, ReleaseFields::named("Shop"))?;
             let server = RepositoryServer::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), repository.directory())
@@ -93,11 +92,6 @@ impl Shop {
     /// The line for the hosts' sources.
     pub(super) fn source_line(&self) -> Option<String> {
         self.repository.as_ref().map(|(repository, server)| repository.source_line(&server.url()))
-    }
-
-    /// Catalogue of the simulated package manager.
-    pub(super) fn catalogue(&self) -> &Path {
-        &self.simulated
     }
 
     /// Builds a version and publishes it; older ones stay.

@@ -25,21 +25,20 @@ pub fn policy(more: &str, waves: &[(&str, &str, &str, &str)]) -> String {
 }
 
 /// A controller and its enrolled hosts.
-pub struct Patched<'a> {
-    pub fleet: &'a Fleet,
+pub struct Patched {
     pub controller: Controller,
     pub hosts: Vec<Arc<Host>>,
     pub binaries: Binaries,
 }
 
-impl<'a> Patched<'a> {
+impl Patched {
     /// Boots hosts by (name, ring); `prepare` runs in each before its agent starts.
-    pub fn start(fleet: &'a Fleet, hosts: &[(&str, &str)], prepare: impl Fn(&Host) -> Result<()>) -> Result<Self> {
+    pub fn start(fleet: &Fleet, hosts: &[(&str, &str)], prepare: impl Fn(&Host) -> Result<()>) -> Result<Self> {
         let binaries = Binaries::find()?;
         let controller = Controller::start(fleet, &binaries)?;
         let names: Vec<&str> = hosts.iter().map(|(name, _)| *name).collect();
         let booted = fleet.hosts(&names)?;
-        let patched = Self { fleet, controller, hosts: booted, binaries };
+        let patched = Self { controller, hosts: booted, binaries };
         for (host, (_, ring)) in patched.hosts.iter().zip(hosts) {
             prepare(host)?;
             patched.enrol(host, "managed", ring)?;
@@ -127,14 +126,6 @@ impl<'a> Patched<'a> {
             ensure!(!ended, "rollout {id} is {state}: {detail:#}");
             Ok(None)
         })
-    }
-
-    /// The state of one host of a rollout.
-    pub fn host_state(&self, id: &str, name: &str) -> Result<String> {
-        let detail = self.rollout(id)?;
-        let hosts = detail["hosts"].as_array().context("no hosts")?;
-        let host = hosts.iter().find(|host| host["name"] == name).with_context(|| format!("{name} is not in {id}"))?;
-        Ok(host["state"].as_str().unwrap_or_default().to_owned())
     }
 
     /// The controller's packages of a host equal dpkg's own, name by name and version by version.
