@@ -24,7 +24,6 @@ const WAVES: [(&str, &str, &str, &str); 4] = [
 ];
 
 #[test]
-#[ignore = "not seen to pass yet: enrolment and reports work, the rollout on booted hosts is unproved"]
 fn eight_hosts_are_patched_with_real_packages_in_four_waves() -> Result<()> {
     Fleet::test("patching", |fleet| {
         let first = fleet.host("chooser")?;

@@ -99,6 +99,11 @@ fn not_begun(why: NotBegun, detail: impl Into<String>) -> TransactionOutcome {
 /// Asked at the last moment, by the process that begins.
 fn unmet(conditions: &Conditions, manager: &dyn PackageManager) -> Option<TransactionOutcome> {
     let clock = SystemClock::new();
+    if conditions.lease.boot_id != clock.boot_id() {
+        let detail = "the lease is of another boot of this host (hint: if it was not rebooted, does a sandbox give the agent another \
+                      /proc/sys/kernel/random/boot_id?)";
+        return Some(not_begun(NotBegun::LeaseExpired, detail));
+    }
     if !conditions.lease.is_live(&clock.boot_id(), clock.boottime_ms()) {
         return Some(not_begun(NotBegun::LeaseExpired, "the lease ran out before the transaction began"));
     }
