@@ -90,7 +90,7 @@ pub(crate) fn judge(mut changes: Vec<Change>, targets: &TargetSet, rules: &Trans
     };
     let removals = of(&[ChangeKind::Remove]);
     if !removals.is_empty() && !rules.allow_removals {
-        let detail = format!("the transaction would remove {} (hint: the policy's transaction.allow-removals)", names(removals));
+        let detail = format!("the transaction would remove {} (hint: the policy's transaction.allow_removals)", names(removals));
         return Err(refuse(RefusalReason::WouldRemove, detail));
     }
     let others = of(&[ChangeKind::Upgrade, ChangeKind::Downgrade, ChangeKind::Configure]);
@@ -101,7 +101,7 @@ pub(crate) fn judge(mut changes: Vec<Change>, targets: &TargetSet, rules: &Trans
     let new = of(&[ChangeKind::Install]);
     if !new.is_empty() && !rules.allow_new_packages {
         let detail =
-            format!("the transaction would install new packages: {} (hint: the policy's transaction.allow-new-packages)", names(new));
+            format!("the transaction would install new packages: {} (hint: the policy's transaction.allow_new_packages)", names(new));
         return Err(refuse(RefusalReason::WouldChangeOthers, detail));
     }
     Ok(Simulation { changes })

@@ -16,6 +16,8 @@ mod planning;
 mod reconcile;
 mod reports;
 mod story;
+#[cfg(test)]
+mod tests;
 mod views;
 mod world;
 
@@ -23,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use patchwave_common::domain::{Generation, HostId, QuarantineKey, RolloutId, Timestamp};
+use patchwave_common::domain::{DirectiveProgress, Generation, HostId, QuarantineKey, RolloutId, Timestamp};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -101,6 +103,8 @@ pub struct Conductor {
     claims: HashMap<HostId, (RolloutId, Generation)>,
     /// The directive that each connected host was last sent, so that one that is void can be named when it is withdrawn.
     sent: HashMap<HostId, Generation>,
+    /// The report of each connected host that was answered last because it did not fit.
+    answered: HashMap<HostId, (Generation, DirectiveProgress)>,
     generations: Option<GenerationBlock>,
     halt: Halt,
     quarantine: BTreeSet<QuarantineKey>,
@@ -143,6 +147,7 @@ pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError>
         rollouts: BTreeMap::new(),
         claims: HashMap::new(),
         sent: HashMap::new(),
+        answered: HashMap::new(),
         generations: None,
         halt: Halt::default(),
         quarantine: BTreeSet::new(),
@@ -192,6 +197,7 @@ impl Conductor {
             Input::Connected { host, hello } => self.connected(&host, &hello, batch).await,
             Input::Disconnected { host } => {
                 self.sent.remove(&host);
+                self.answered.remove(&host);
                 self.look_all = true;
             }
             Input::Staged { host, rollout, result } => self.staged(&host, &rollout, &result, batch).await,

@@ -7,12 +7,14 @@ use patchwave_common::domain::{Generation, HostId, Lease, RolloutId, ToAgent};
 use super::Conductor;
 
 impl Conductor {
-    /// Sends a host its directive, or that the one it has is over or void, and what it should download.
+    /// Sends a host its directive, or that the one it has is over or void, and what it should download. What the open stream was sent
+    /// already is not sent again: the host would answer it.
     pub(super) fn reconcile(&mut self, host: &HostId) {
         let Some(session) = self.sessions.get(host) else { return };
         let claim = self.claims.get(host).cloned();
         let directive = claim.as_ref().and_then(|(id, _)| self.rollouts.get(id)).and_then(|rollout| rollout.directive_for(host));
         match directive {
+            Some(directive) if self.sent.get(host) == Some(&directive.generation) => {}
             Some(directive) => {
                 self.sent.insert(host.clone(), directive.generation);
                 self.metrics.directive_sent(host);

@@ -11,6 +11,7 @@ impl Conductor {
     pub(super) async fn connected(&mut self, host: &HostId, hello: &Hello, batch: &mut Batch) {
         self.look_all = true;
         self.sent.remove(host);
+        self.answered.remove(host);
         if let Some(history) = &hello.directive {
             self.sent.insert(host.clone(), history.generation);
             for progress in &history.progress {
@@ -51,9 +52,8 @@ impl Conductor {
     /// News of a directive on an open stream.
     pub(super) async fn progress(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress, batch: &mut Batch) {
         let Some((rollout, _)) = self.claims.get(host).cloned() else {
-            // Nobody orders this host now: the directive is over, or void. One that has ended by itself needs no word; answering its
-            // end would be answered in turn, for ever.
-            if !is_end(progress) {
+            // Nobody orders this host now: the directive is over, or void. One that has ended by itself needs no word.
+            if !is_end(progress) && self.is_answered_first(host, generation, progress) {
                 self.sent.insert(host.clone(), generation);
                 self.reconcile(host);
             }
@@ -86,7 +86,9 @@ impl Conductor {
             Err(Rejected::NoNews) => {}
             Err(error) => {
                 tracing::debug!(rollout = %id, %host, %error, "a report does not fit");
-                if !is_end(progress) {
+                if !is_end(progress) && self.is_answered_first(host, generation, progress) {
+                    // What it was sent did not make it say what fits: it is sent again.
+                    self.sent.remove(host);
                     batch.reconcile(id, host, revision);
                 }
             }
@@ -97,6 +99,13 @@ impl Conductor {
         if *progress == DirectiveProgress::Ready {
             batch.lease(id, host, generation, revision);
         }
+    }
+
+    /// Whether a report that does not fit is to be answered: not when the host says the same again. An answer is answered by the agent in
+    /// turn, and the two would talk for ever.
+    fn is_answered_first(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress) -> bool {
+        let report = (generation, progress.clone());
+        self.answered.insert(host.clone(), report.clone()) != Some(report)
     }
 
     /// Staging ended on a host.

@@ -107,6 +107,25 @@ pub(super) fn host_name(fleet: &Fleet, id: &HostId) -> String {
     }
 }
 
+/// The same text with hosts called as people know them: the engine knows no names, since they change.
+pub(super) fn with_names(fleet: &Fleet, text: &str) -> String {
+    let is_of_an_id = |each: char| each.is_ascii_alphanumeric() || each == '-';
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("h-") {
+        let (before, from) = rest.split_at(start);
+        let (word, after) = from.split_at(from.find(|each| !is_of_an_id(each)).unwrap_or(from.len()));
+        named.push_str(before);
+        let begins_here = !before.ends_with(is_of_an_id);
+        match HostId::parse(word).ok().filter(|_| begins_here) {
+            Some(id) => named.push_str(&host_name(fleet, &id)),
+            None => named.push_str(word),
+        }
+        rest = after;
+    }
+    named + rest
+}
+
 /// Why versions are in quarantine.
 pub(super) fn quarantine_reason(id: &RolloutId, rollout: &Rollout) -> String {
     let summary = rollout.summary();

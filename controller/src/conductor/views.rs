@@ -53,6 +53,12 @@ impl Conductor {
         story::host_name(&self.fleet, host)
     }
 
+    /// A text of the engine with hosts called as people know them.
+    #[must_use]
+    pub fn with_names(&self, text: &str) -> String {
+        story::with_names(&self.fleet, text)
+    }
+
     /// What is doubtful about a rollout's plan, by the fleet as it is now.
     #[must_use]
     pub fn lint_rollout(&self, rollout: &Rollout) -> Vec<Lint> {

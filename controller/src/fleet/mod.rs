@@ -51,20 +51,24 @@ impl Fleet {
         self.hosts.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// A host by its id, or by a name that exactly one active host has.
+    /// A host by its id, or by a name that exactly one active host has; where none has it, exactly one of those that left the fleet.
     pub fn find(&self, text: &str) -> Result<Arc<FleetHost>, FindError> {
         let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(host) = HostId::parse(text).ok().and_then(|id| hosts.get(&id)) {
             return Ok(host.clone());
         }
-        let mut named = hosts.values().filter(|host| host.is_active() && host.record.facts.hostname == text);
-        match (named.next(), named.next()) {
-            (Some(host), None) => Ok(host.clone()),
-            (Some(first), Some(second)) => {
-                Err(FindError::Several { name: text.to_owned(), first: first.record.id.clone(), second: second.record.id.clone() })
+        let named = |active: bool| hosts.values().filter(move |host| host.is_active() == active && host.record.facts.hostname == text);
+        for mut named in [named(true), named(false)] {
+            match (named.next(), named.next()) {
+                (Some(host), None) => return Ok(host.clone()),
+                (Some(first), Some(second)) => {
+                    let (first, second) = (first.record.id.clone(), second.record.id.clone());
+                    return Err(FindError::Several { name: text.to_owned(), first, second });
+                }
+                (None, _) => {}
             }
-            (None, _) => Err(FindError::None { name: patchwave_common::domain::clean_text(text, 80) }),
         }
+        Err(FindError::None { name: patchwave_common::domain::clean_text(text, 80) })
     }
 
     /// Takes over a record as the store has it now.
@@ -202,4 +206,33 @@ pub enum FindError {
         /// Another.
         second: HostId,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::records::HostState;
+    use crate::store::testing;
+
+    #[test]
+    fn a_name_means_the_active_host_that_has_it_and_else_the_only_one_that_left() {
+        let fleet = Fleet::new(Timestamp(0), Duration::ZERO);
+        let put = |id: &str, active: bool| {
+            let mut record = testing::host(id);
+            "web-1".clone_into(&mut record.facts.hostname);
+            if !active {
+                record.state = HostState::Cloned { at: Timestamp(0), detail: String::new() };
+            }
+            fleet.put_record(record);
+        };
+        let (old, new, third) = ("h-aaaaaaaaaaaaaaaa", "h-bbbbbbbbbbbbbbbb", "h-cccccccccccccccc");
+        put(old, false);
+        assert_eq!(fleet.find("web-1").unwrap().record.id.as_str(), old);
+        put(new, true);
+        assert_eq!(fleet.find("web-1").unwrap().record.id.as_str(), new);
+        put(third, true);
+        assert!(matches!(fleet.find("web-1"), Err(FindError::Several { .. })));
+        assert!(matches!(fleet.find("web-2"), Err(FindError::None { .. })));
+    }
 }

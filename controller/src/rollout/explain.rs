@@ -24,6 +24,9 @@ pub struct Explanation {
     pub when: Option<Timestamp>,
 }
 
+/// Code and state of a host that could not download what it needs.
+const NOT_STAGED: &str = "not-staged";
+
 /// Code, words and moment.
 type Told = (&'static str, String, Option<Timestamp>);
 
@@ -33,7 +36,8 @@ impl Rollout {
     pub fn explain(&self, host: &HostId, at: Timestamp, view: &dyn Liveness) -> Explanation {
         if let Some(index) = self.plan.index_of(host) {
             let (code, text, when) = self.tell(index, at, view);
-            let state = self.hosts.phase(index).as_str().to_owned();
+            // It was never its turn, and will not be before another rollout: people look for it among those that could not download.
+            let state = if code == NOT_STAGED { NOT_STAGED } else { self.hosts.phase(index).as_str() }.to_owned();
             return Explanation { host: host.clone(), state, code, text, wave: self.plan.wave_of(index), when };
         }
         let (state, code, text) = match self.plan.exclusion_of(host) {
@@ -65,7 +69,7 @@ impl Rollout {
             Phase::Concluded => ("done", format!("it has the versions of the plan and stayed healthy; done since {since}"), None),
             Phase::Harmed => self.tell_harmed(host),
             Phase::TakingBack => ("taking-back", with("it is returning to exactly what it had"), None),
-            Phase::TakenBack => ("taken-back", with(&format!("exactly as before since {since}, verified")), None),
+            Phase::TakenBack => ("taken-back", self.tell_taken_back(host), None),
             Phase::NeedsAttention => {
                 ("needs-attention", with("it could reach neither the target nor what it had; a person must look at it"), None)
             }
@@ -82,7 +86,7 @@ impl Rollout {
         if let Some(reason) = self.hosts.not_staged(host) {
             let detail = self.hosts.detail(host);
             return (
-                "not-staged",
+                NOT_STAGED,
                 format!("it could not download what it needs ({reason}): {detail}; `patchwave rollout replan` takes it along"),
                 None,
             );
@@ -131,6 +135,14 @@ impl Rollout {
                 ("soaking", format!("proved healthy at {}; watched until {soaked}", self.hosts.since(host)), Some(soaked))
             }
             _ => ("healthy", "proved healthy and stayed so; concluded when its wave's gate passes".to_owned(), None),
+        }
+    }
+
+    fn tell_taken_back(&self, host: HostIndex) -> String {
+        let back = format!("exactly as before since {}, verified", self.hosts.since(host));
+        match self.hosts.detail(host) {
+            "" => back,
+            harm => format!("{back}; taken back because: {harm}"),
         }
     }
 

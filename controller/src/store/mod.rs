@@ -34,7 +34,7 @@ mod memory;
 mod redb;
 mod sled;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use change::{Change, Guard, Write};
 pub use entry::{Counters, Entry};

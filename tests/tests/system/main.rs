@@ -1,8 +1,13 @@
 //! System tests: real Debian hosts, real packages, Patchwave's own programs as operators run them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod absences;
 mod agent_service;
+mod bad_package;
+mod crashes;
 mod patching;
 mod programs;
 mod smoke;
 mod support;
+mod wrong_hosts;
+mod wrong_identities;

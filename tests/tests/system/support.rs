@@ -12,14 +12,16 @@ pub const REPORT: Duration = Duration::from_secs(120);
 /// Longest rollout.
 pub const ROLLOUT: Duration = Duration::from_secs(300);
 
-/// A policy with spans for tests; `more` are further sections, `waves` the waves by name, kind, hosts and size.
+/// A policy with spans for tests; `more` are further sections, `waves` the waves by name, kind, hosts and size (with further
+/// keys, each on a line of its own).
 pub fn policy(more: &str, waves: &[(&str, &str, &str, &str)]) -> String {
     policy_with("25s", more, waves)
 }
 
 /// As [`policy`], with a silence that suits the test.
 pub fn policy_with(silence: &str, more: &str, waves: &[(&str, &str, &str, &str)]) -> String {
-    let mut text = format!("name = \"test\"\n[health]\npatience = \"3s\"\ninterval = \"500ms\"\nsettle = \"2s\"\nsilence = \"{silence}\"\n");
+    let mut text =
+        format!("name = \"test\"\n[health]\npatience = \"3s\"\ninterval = \"500ms\"\nsettle = \"2s\"\nsilence = \"{silence}\"\n");
     text.push_str(more);
     for (name, kind, hosts, size) in waves {
         text.push_str(&format!(

@@ -78,7 +78,7 @@ pub(crate) fn not_staged(error: &PackageError) -> NotStaged {
     let reason = match error {
         error if error.is_disk_full() => NotStagedReason::DiskFull,
         PackageError::LockHeld { .. } => NotStagedReason::LockHeld,
-        PackageError::ToolFailed { detail, .. } => match reason_of(detail) {
+        PackageError::ToolFailed { detail, .. } | PackageError::BrokenSource { detail, .. } => match reason_of(detail) {
             NotStagedReason::Other => NotStagedReason::PackageManagerBroken,
             other => other,
         },

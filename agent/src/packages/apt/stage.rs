@@ -12,7 +12,7 @@ use super::layout::Layout;
 use super::policy::{Record, Table};
 use super::query::{Urgency, apt_name};
 use super::shelf::Shelf;
-use super::{originals, quarantine, query, resolve, status, takeover, transaction};
+use super::{originals, quarantine, query, refresh, resolve, status, takeover, transaction};
 use crate::packages::{
     Change, ChangeKind, MissingOriginal, NotStaged, PackageError, PackageSettings, StagedFile, StagedSet, process, rules,
 };
@@ -52,7 +52,7 @@ pub(crate) fn stage(layout: &Layout, settings: &PackageSettings, targets: &Targe
         return Ok(staged);
     }
     refuse_quarantined(layout, &wanted)?;
-    let needs = needs(layout, &inventory, &wanted, &shelf)?;
+    let needs = needs_with_fresh_indexes(layout, &inventory, &wanted, &shelf)?;
     let (mut have, lacking) = on_the_shelf(needs, &shelf)?;
     let room = lacking.iter().filter_map(|need| need.record.as_ref()).map(|record| record.size_bytes).sum();
     check_room(layout, settings, &shelf, room)?;
@@ -75,6 +75,26 @@ fn refuse_quarantined(layout: &Layout, wanted: &[&PackageTarget]) -> Result<(), 
             Err(NotStaged { reason: NotStagedReason::Quarantined, detail })
         }
         None => Ok(()),
+    }
+}
+
+/// [`needs`], and once more after reading the archives' indexes anew where they do not know a version: others of the fleet saw it.
+fn needs_with_fresh_indexes(
+    layout: &Layout,
+    inventory: &Inventory,
+    wanted: &[&PackageTarget],
+    shelf: &Shelf,
+) -> Result<Vec<Need>, NotStaged> {
+    let gone = match needs(layout, inventory, wanted, shelf) {
+        Err(gone) if gone.reason == NotStagedReason::Gone => gone,
+        other => return other,
+    };
+    match refresh::refresh(layout) {
+        Ok(()) => needs(layout, inventory, wanted, shelf),
+        Err(error) => {
+            let NotStaged { reason, detail } = not_staged(&error);
+            Err(NotStaged { reason, detail: format!("{}; its indexes could not be read anew: {detail}", gone.detail) })
+        }
     }
 }
 
@@ -206,7 +226,9 @@ fn check_room(layout: &Layout, settings: &PackageSettings, shelf: &Shelf, bytes:
         if free < needed {
             let directory = directory.display();
             return Err(full(format!(
-                "{directory} has {free} bytes free, {needed} are needed (hint: free some room, or run `apt-get clean`)"
+                "{directory} has {} MiB free, {} MiB are needed (hint: free some room, or run `apt-get clean`)",
+                free >> 20,
+                needed.div_ceil(1 << 20)
             )));
         }
     }

@@ -269,6 +269,10 @@ impl Machine {
             State::Harmed(state) if is_meant(&state.begun) => self.state = self.conclude(state.begun.apply.generation, keep),
             state => {
                 self.state = state;
+                if stored.as_ref().is_some_and(|case| case.concluded.is_some()) {
+                    // Done already; an answer would be answered.
+                    return;
+                }
                 let ended = stored.filter(|case| case.is_ended() && case.concluded.is_none());
                 match ended {
                     Some(case) if self.state.apply().is_none_or(|apply| apply.generation != case.apply.generation) => {

@@ -365,6 +365,21 @@ fn a_concluded_case_is_taken_back_only_where_the_host_still_is_as_it_was_left() 
 }
 
 #[test]
+fn a_conclusion_that_comes_again_is_not_answered() {
+    let mut desk = Desk::new();
+    desk.verify(orders::apply(1, true));
+    let conclude = |case| Input::Concluded { generation: orders::generation(1), keep: Duration::from_secs(9), case };
+    desk.tell(conclude(None));
+    let records = [
+        Record::Accepted { directive: orders::apply(1, true), at: Timestamp(0) },
+        Record::Healthy,
+        Record::Finished { end: End::Concluded },
+        Record::Concluded { at: Timestamp(0), keep: Duration::from_secs(9) },
+    ];
+    assert_eq!(desk.tell(conclude(Case::fold(&records).map(Box::new))), []);
+}
+
+#[test]
 fn a_case_concluded_half_way_can_still_be_taken_back_though_it_is_at_neither_end() {
     let transaction = TransactionName { case: orders::generation(1), purpose: Purpose::Apply, attempt: 1 };
     let lease = LeaseDeadline { boot_id: "a".to_owned(), boottime_ms: 1 };

@@ -1,0 +1,75 @@
+//! What a host is told, and how often: over a real store, with the host's end of the stream in the test's hand.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, ToAgent};
+use patchwave_common::runtime::clock::{Clock, SystemClock};
+use tokio::sync::mpsc;
+
+use super::{ConductorHandle, ConductorParts, ConductorSettings, start};
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::sessions::{Attached, Sessions};
+use crate::store::{StoreHandle, open_memory};
+
+const GENERATION: Generation = Generation { epoch: 1, counter: 7 };
+
+#[test]
+fn ids_of_hosts_in_a_text_become_names_and_nothing_else_changes() {
+    let fleet = Fleet::new(patchwave_common::domain::Timestamp(0), Duration::ZERO);
+    for text in ["", "h-", "such-h-words, h-, h-aaaaaaaaaaaaaaaa: gone; half-h-aaaaaaaaaaaaaaaa (h-\u{e9})", "\u{1f980}h-x"] {
+        assert_eq!(super::story::with_names(&fleet, text), text);
+    }
+    let mut record = crate::store::testing::host("h-aaaaaaaaaaaaaaaa");
+    "web-1".clone_into(&mut record.facts.hostname);
+    fleet.put_record(record);
+    let text = "harmed: h-aaaaaaaaaaaaaaaa (unit), h-bbbbbbbbbbbbbbbb; xh-aaaaaaaaaaaaaaaa";
+    assert_eq!(super::story::with_names(&fleet, text), "harmed: web-1 (unit), h-bbbbbbbbbbbbbbbb; xh-aaaaaaaaaaaaaaaa");
+}
+
+struct Desk {
+    conductor: ConductorHandle,
+    host: HostId,
+    messages: mpsc::Receiver<ToAgent>,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let sessions = Arc::new(Sessions::default());
+        let parts = ConductorParts {
+            store: StoreHandle::start(open_memory().unwrap()).unwrap(),
+            fleet: Arc::new(Fleet::new(clock.now(), Duration::ZERO)),
+            sessions: sessions.clone(),
+            clock,
+            metrics: Arc::new(Metrics::default()),
+            settings: ConductorSettings::default(),
+        };
+        let conductor = start(parts).await.unwrap();
+        let host = HostId::parse("h-aaaaaaaaaaaaaaaa").unwrap();
+        let attached = sessions.attach(&host, InstanceId::parse("one").unwrap(), "test".to_owned()).await;
+        let Attached::Yes(_, messages) = attached else { panic!("nobody else is there") };
+        Self { conductor, host, messages }
+    }
+
+    async fn reports(&mut self, progress: DirectiveProgress) -> Vec<ToAgent> {
+        self.conductor.progress(self.host.clone(), GENERATION, progress).await;
+        // The question is taken after the report.
+        self.conductor.ask(|_| ()).await.unwrap();
+        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_nobody_orders_is_told_once_that_its_directive_is_void() {
+    let mut desk = Desk::new().await;
+    let told = desk.reports(DirectiveProgress::Healthy).await;
+    assert!(matches!(told.as_slice(), [ToAgent::Withdraw(generation)] if *generation == GENERATION), "{told:?}");
+    // The agent answers that it stays healthy; an answer to that would be answered for ever.
+    assert!(desk.reports(DirectiveProgress::Healthy).await.is_empty());
+    let told = desk.reports(DirectiveProgress::Verifying).await;
+    assert!(matches!(told.as_slice(), [ToAgent::Withdraw(_)]), "something else is news: {told:?}");
+    assert!(desk.reports(DirectiveProgress::TakenBack).await.is_empty(), "an end needs no word");
+}
