@@ -20,10 +20,12 @@ fn main() -> ExitCode {
     let part = arguments.get(1).and_then(|part| part.to_str()).map(str::to_owned);
     match part.as_deref() {
         Some(AS_AGENT) => {
+            demo::end_with_parent();
             arguments.remove(1);
             patchwave_agent::cli::main(arguments)
         }
         Some(AS_CONTROLLER) => {
+            demo::end_with_parent();
             arguments.remove(1);
             patchwave::cli::run(arguments)
         }

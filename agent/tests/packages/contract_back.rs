@@ -58,6 +58,17 @@ fn assert_as_before(world: &dyn World, receipt: &Receipt) {
     assert_eq!(package(world, "web-new"), None);
 }
 
+pub fn an_edit_of_a_conffile_that_did_not_change_is_left_alone(world: &mut dyn World) {
+    let shipping = |version: &'static str| Spec { conffiles: conffiles("1", &["/etc/web/edited"]), ..spec("web", version) };
+    world.publish(&[shipping("1.0-1"), shipping("2.0-1")]);
+    world.install("web", "1.0-1");
+    write(world, "/etc/web/edited", "setting = mine\n");
+    let ready = ready(world, &targets(world, &[("web", "1.0-1", "2.0-1")]), &rules());
+    apply(world, &ready, &rules()).unwrap();
+    assert_eq!(read(world, "/etc/web/edited").as_deref(), Some("setting = mine\n"));
+    assert_eq!(read(world, "/etc/web/edited.dpkg-dist"), None, "nothing new came that an administrator should look at");
+}
+
 pub fn the_way_back_is_exact(world: &mut dyn World) {
     let ready = lived_in(world, false);
     let before = world.manager().inventory().unwrap();

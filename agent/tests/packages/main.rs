@@ -44,6 +44,7 @@ contract! {
         an_original_that_left_the_archive_is_named,
         a_stage_is_cleaned_of_what_nobody_needs;
     contract_back:
+        an_edit_of_a_conffile_that_did_not_change_is_left_alone,
         the_way_back_is_exact,
         the_way_back_works_from_a_failed_configuration,
         the_way_back_from_nothing_changes_nothing,

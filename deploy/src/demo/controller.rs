@@ -15,10 +15,10 @@ use tonic::transport::Channel;
 use wire::operator_service_client::OperatorServiceClient;
 
 use super::place::Place;
-use super::{processes, say};
+use super::processes;
 
-/// How long the controller may take to answer after its start.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the controller may take to answer after its start: half a second as a rule, and a machine may be many times slower or busy.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Controller {
     client: OperatorServiceClient<Channel>,
@@ -119,20 +119,15 @@ impl Controller {
         tokio::time::timeout(limit, waiting).await.with_context(|| format!("waiting for {what} took more than {limit:?}"))?
     }
 
-    pub(super) fn how_to_go_on(&self, place: &Place, kept: bool) {
-        if !kept {
-            say("\nTo look around yourself, run it with --keep. For a real fleet, see \"five minutes to a real fleet\" in README.md.");
-            return;
-        }
-        let program = std::env::current_exe().map_or_else(|_| "patchwave-demo".to_owned(), |path| path.display().to_string());
-        say(&format!(
-            "\nEverything is still running in {}. Look around from another terminal:\n\n  \
-             export XDG_CONFIG_HOME={}\n  alias patchwave='{program} {}'\n  \
-             patchwave host list\n  patchwave rollout list\n  patchwave quarantine list\n  patchwave events\n\nCtrl-C ends it; the folder stays.",
-            place.path().display(),
+    /// How to reach it with the command line, as commands to type.
+    pub(super) fn how_to_connect(&self) -> anyhow::Result<String> {
+        let program = std::env::current_exe().context("finding this program")?;
+        Ok(format!(
+            "  export XDG_CONFIG_HOME={}\n  alias patchwave='{} {}'",
             self.contexts.display(),
+            program.display(),
             crate::AS_CONTROLLER
-        ));
+        ))
     }
 }
 

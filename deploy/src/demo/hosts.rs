@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use patchwave_debian_repository::Sandbox;
+use patchwave_common::domain::Manager;
 use tokio::process::Child;
 
 use super::controller::{Controller, Token};
-use super::packages::{CLUSTER_CONFIGURATION, FIRST, Shop};
+use super::output::{Live, say};
+use super::packages::{self, FIRST, Shop};
 use super::place::Place;
-use super::{processes, say};
+use super::processes;
 
 /// Name, ring, and whether the shop runs as a cluster there.
 const HOSTS: [(&str, &str, bool); 12] = [
@@ -29,45 +30,59 @@ const HOSTS: [(&str, &str, bool); 12] = [
 ];
 /// The report-only host's name in the demo's folder.
 const THIS_MACHINE: &str = "this-machine";
-/// How long enrolment and first reports may take, twelve resolver runs on a small machine included.
-const REPORT_TIMEOUT: Duration = Duration::from_secs(90);
+/// Where dpkg keeps what is installed on this machine.
+const DPKG_STATUS: &str = "/var/lib/dpkg/status";
+/// How long the first reports may take: some seconds as a rule, and a machine may be many times slower or busy.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the end waits for the count of this machine's updates; apt needs a second or two for it and had half a minute.
+const UPDATES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A sandbox host.
 pub(super) struct SandboxHost {
     pub(super) name: &'static str,
     pub(super) root: PathBuf,
-    /// `None` without apt.
-    sandbox: Option<Sandbox>,
     pub(super) cluster: bool,
 }
 
 /// Every host of the demo.
 pub(super) struct Fleet {
     pub(super) hosts: Vec<SandboxHost>,
-    pub(super) real: bool,
+    /// Of the agent on this machine.
+    own_state_dir: PathBuf,
     /// End with the demo.
     _agents: Vec<Child>,
 }
 
 impl Fleet {
     /// Makes the sandboxes, enrols everybody, and waits until all have reported.
-    pub(super) async fn start(place: &Place, shop: &Shop, controller: &Controller) -> anyhow::Result<Self> {
-        let hosts = make_sandboxes(place, shop).await?;
+    pub(super) async fn start(place: &Place, shop: &mut Shop, controller: &Controller) -> anyhow::Result<Self> {
+        let mut live = Live::new();
+        live.line(&format!("Installing shop {FIRST} on {} sandbox hosts …", HOSTS.len()));
+        let mut hosts = Vec::new();
+        for (name, _, cluster) in HOSTS {
+            hosts.push(SandboxHost { name, root: place.folder(&format!("hosts/{name}/root"))?, cluster });
+        }
+        shop.furnish(hosts.iter().map(|host| (host.root.clone(), host.cluster)).collect()).await?;
         let mut agents = Vec::new();
         for ring in ["test", "early", "broad", "last"] {
             let members: Vec<_> = HOSTS.iter().filter(|host| host.1 == ring).map(|host| host.0).collect();
             let token = controller.token("managed", ring, u32::try_from(members.len())?).await?;
             for name in members {
-                agents.push(start_agent(place, shop, controller, &token, name, true).await?);
+                live.line(&format!("Enrolling {name}: {} of {} hosts …", agents.len() + 1, HOSTS.len() + 1));
+                let settings = AgentSettings::sandbox(place, name, shop.manager())?;
+                agents.push(settings.enroll_and_run(controller, &token).await?);
             }
         }
+        live.line("Enrolling this machine itself, to report only …");
         let token = controller.token("report-only", "broad", 1).await?;
-        agents.push(start_agent(place, shop, controller, &token, THIS_MACHINE, false).await?);
-        let fleet = Self { hosts, real: shop.is_real(), _agents: agents };
+        let own = AgentSettings::this_machine(place)?;
+        agents.push(own.enroll_and_run(controller, &token).await?);
+        let fleet = Self { hosts, own_state_dir: own.folder.join("state"), _agents: agents };
         let wanted = HOSTS.len() + 1;
         let reported = controller.wait_for("every host's first report", REPORT_TIMEOUT, async |controller| {
             let hosts = controller.hosts().await?;
-            let ready = hosts.iter().filter(|host| host.presence == "online" && host.packages > 0).count();
+            let ready = hosts.iter().filter(|host| host.presence == "online" && (host.packages > 0 || !expects_packages(host))).count();
+            live.line(&format!("Waiting for first reports: {ready} of {wanted} …"));
             Ok((ready == wanted).then_some(()))
         });
         reported.await?;
@@ -83,83 +98,106 @@ impl Fleet {
     pub(super) async fn introduce(&self, controller: &Controller) -> anyhow::Result<()> {
         let hosts = controller.hosts().await?;
         let managed = hosts.iter().filter(|host| host.mode == "managed").count();
-        say(&format!("{managed} sandbox hosts with shop {FIRST}, each a real agent over mutual TLS."));
+        say(&format!("Hosts: {managed} sandboxes with shop {FIRST}, each a real agent over mutual TLS: 2 test, 4 clusters, 6 singles."));
         if let Some(own) = hosts.iter().find(|host| host.mode == "report-only") {
+            let packages =
+                if own.packages > 0 { format!("{} packages", own.packages) } else { "no package manager that it reads".to_owned() };
             say(&format!(
-                "This machine ({}, {} {}) reports, and nothing more: {} packages, {} updates waiting, {} of them for security.",
-                own.name, own.os, own.release, own.packages, own.updates, own.security_updates
+                "This machine reports too, and nothing more: {}, {} {}, Linux {}, {packages}.",
+                own.name, own.os, own.release, own.kernel
             ));
         }
         Ok(())
     }
 
-    /// The version of a package on a host, asked of dpkg itself.
-    pub(super) fn installed(host: &SandboxHost, package: &str) -> anyhow::Result<Option<String>> {
-        Ok(host.sandbox.as_ref().map(|sandbox| sandbox.installed_version(package)).transpose()?.flatten())
+    /// What this machine reported, in a sentence. Updates are counted only once the controller has them.
+    pub(super) async fn this_machine(&self, controller: &Controller) -> anyhow::Result<String> {
+        let counted = || async {
+            let status = patchwave_agent::run::status_file::read(&self.own_state_dir)?;
+            Ok(status.is_some_and(|status| status.session.acknowledged.candidates.is_some()).then_some(()))
+        };
+        let has_apt = Path::new(DPKG_STATUS).exists() && packages::has_apt();
+        let counted = has_apt && controller.wait_for("this machine's updates", UPDATES_TIMEOUT, async |_| counted().await).await.is_ok();
+        let hosts = controller.hosts().await?;
+        let own = hosts.iter().find(|host| host.mode == "report-only").context("this machine is not among the hosts")?;
+        let updates = match counted {
+            true => format!(", {} updates waiting, {} of them for security", own.updates, own.security_updates),
+            false => String::new(),
+        };
+        Ok(format!("This machine ({}) reported {} packages{updates}; nothing of it was changed.", own.name, own.packages))
     }
 }
 
-async fn make_sandboxes(place: &Place, shop: &Shop) -> anyhow::Result<Vec<SandboxHost>> {
-    let mut tasks = tokio::task::JoinSet::new();
-    for (index, (name, _, cluster)) in HOSTS.into_iter().enumerate() {
-        let root = place.folder(&format!("hosts/{name}/root"))?;
-        let source = shop.source_line();
-        tasks.spawn_blocking(move || {
-            let installed = source.map(|source| install_first(&root, source, cluster)).transpose();
-            let sandbox = installed.with_context(|| format!("installing the shop on {name}"))?;
-            anyhow::Ok((index, SandboxHost { name, root, sandbox, cluster }))
-        });
-    }
-    let mut hosts = tasks.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-    hosts.sort_by_key(|(index, _)| *index);
-    Ok(hosts.into_iter().map(|(_, host)| host).collect())
+/// Whether a host without packages has not reported yet: every sandbox, and this machine where dpkg is.
+fn expects_packages(host: &patchwave_proto::operator::v1::Host) -> bool {
+    host.mode == "managed" || Path::new(DPKG_STATUS).exists()
 }
 
-fn install_first(root: &Path, source: String, cluster: bool) -> anyhow::Result<Sandbox> {
-    let sandbox = Sandbox::create(root, &[source])?;
-    sandbox.apt("apt-get", &["update", "-qq"])?;
-    sandbox.apt("apt-get", &["install", "-qq", "-y", "--no-install-recommends", &format!("shop={FIRST}")])?;
-    if cluster {
-        // An administrator's edit, which must survive both updates and the way back.
-        std::fs::write(root.join("etc/shop/shop.conf"), CLUSTER_CONFIGURATION)?;
-    }
-    Ok(sandbox)
+/// Where an agent lives and what it looks after.
+struct AgentSettings {
+    /// In an error.
+    title: String,
+    folder: PathBuf,
+    /// The host's name, if it is not the machine's.
+    name: Option<&'static str>,
+    /// The `[packages]` section.
+    packages: String,
 }
 
-async fn start_agent(
-    place: &Place,
-    shop: &Shop,
-    controller: &Controller,
-    token: &Token,
-    name: &str,
-    managed: bool,
-) -> anyhow::Result<Child> {
-    let folder = place.folder(&format!("hosts/{name}"))?;
-    let checks = place.folder(&format!("hosts/{name}/checks.d"))?;
-    let check = checks.join("shop-works");
-    std::fs::write(&check, "#!/bin/sh\nexec /bin/sh \"$PATCHWAVE_ROOT/usr/lib/shop/self-test\"\n")?;
-    std::fs::set_permissions(&check, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let packages = match (managed, shop.is_real()) {
-        (true, true) => format!("[packages]\nmanager = \"dpkg\"\nroot = \"{}\"\n", folder.join("root").display()),
-        (_, false) => format!("[packages]\nmanager = \"simulated\"\nroot = \"{}\"\n", folder.join("root").display()),
-        (false, true) => "[packages]\nmanager = \"dpkg\"\n".to_owned(),
-    };
-    let configuration = folder.join("agent.toml");
-    let own_name = if managed { format!("name = \"{name}\"\n") } else { String::new() };
-    let text = format!(
-        "{own_name}state_dir = \"{}\"\nchecks_dir = \"{}\"\n{packages}keep_free_mib = 16\n",
-        folder.join("state").display(),
-        checks.display()
-    );
-    std::fs::write(&configuration, text)?;
-    let token_file = folder.join("token");
-    patchwave_common::runtime::atomic_file::write(&token_file, token.secret.as_bytes(), 0o600)?;
-    let mut enroll = processes::own(crate::AS_AGENT)?;
-    enroll.arg("enroll").arg("--config").arg(&configuration).arg("--controller").arg(controller.url());
-    enroll.arg("--token-file").arg(&token_file).arg("--fingerprint").arg(&token.fingerprint);
-    processes::run(enroll, &format!("enrolling {name}")).await?;
-    std::fs::remove_file(&token_file)?;
-    let mut run = processes::own(crate::AS_AGENT)?;
-    run.arg("run").arg("--config").arg(&configuration);
-    processes::start(run, &folder.join("agent.log"))
+impl AgentSettings {
+    fn sandbox(place: &Place, name: &'static str, manager: Manager) -> anyhow::Result<Self> {
+        let folder = place.folder(&format!("hosts/{name}"))?;
+        let packages = format!("manager = \"{}\"\nroot = \"{}\"\n", manager.as_str(), folder.join("root").display());
+        Ok(Self { title: name.to_owned(), folder, name: Some(name), packages })
+    }
+
+    /// The report-only agent reads dpkg's database as it is; elsewhere it reports the system alone.
+    fn this_machine(place: &Place) -> anyhow::Result<Self> {
+        let folder = place.folder(&format!("hosts/{THIS_MACHINE}"))?;
+        let packages = match Path::new(DPKG_STATUS).exists() {
+            true => "manager = \"dpkg\"\n".to_owned(),
+            false => "manager = \"simulated\"\n".to_owned(),
+        };
+        Ok(Self { title: "this machine".to_owned(), folder, name: None, packages })
+    }
+
+    async fn enroll_and_run(&self, controller: &Controller, token: &Token) -> anyhow::Result<Child> {
+        let configuration = self.configure()?;
+        let token_file = self.folder.join("token");
+        patchwave_common::runtime::atomic_file::write(&token_file, token.secret.as_bytes(), 0o600)?;
+        let mut enroll = processes::own(crate::AS_AGENT)?;
+        enroll.arg("enroll").arg("--config").arg(&configuration).arg("--controller").arg(controller.url());
+        enroll.arg("--token-file").arg(&token_file).arg("--fingerprint").arg(&token.fingerprint);
+        processes::run(enroll, &format!("enrolling {}", self.title)).await?;
+        std::fs::remove_file(&token_file).with_context(|| format!("removing {}", token_file.display()))?;
+        let mut run = processes::own(crate::AS_AGENT)?;
+        run.arg("run").arg("--config").arg(&configuration);
+        processes::start(run, &self.folder.join("agent.log"))
+    }
+
+    /// Writes the configuration and the one health check; gives the configuration's path.
+    fn configure(&self) -> anyhow::Result<PathBuf> {
+        let checks = self.folder.join("checks.d");
+        std::fs::create_dir_all(&checks).with_context(|| format!("making {}", checks.display()))?;
+        let check = checks.join("shop-works");
+        write(&check, "#!/bin/sh\nexec /bin/sh \"$PATCHWAVE_ROOT/usr/lib/shop/self-test\"\n")?;
+        // Not left to the umask: an agent refuses a check that others can write.
+        for path in [&checks, &check] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        let name = self.name.map_or_else(String::new, |name| format!("name = \"{name}\"\n"));
+        let text = format!(
+            "{name}state_dir = \"{}\"\nchecks_dir = \"{}\"\n[packages]\n{}keep_free_mib = 16\n",
+            self.folder.join("state").display(),
+            checks.display(),
+            self.packages
+        );
+        let configuration = self.folder.join("agent.toml");
+        write(&configuration, &text)?;
+        Ok(configuration)
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }

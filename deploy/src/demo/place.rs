@@ -1,28 +1,40 @@
-//! The temporary folder of the demo, and the user that it runs as.
+//! The temporary folder that holds all of the demo, and what it needs of a file system.
 
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use rustix::fs::StatVfsMountFlags;
 
-/// `nobody` on every Debian machine.
-const ORDINARY_USER: u32 = 65_534;
+/// Begins the name of every folder of the demo.
+const PREFIX: &str = "patchwave-demo-";
+/// Room for thirteen state directories, twelve roots, the store and the copy of the program. Agents keep 16 MiB free beside it.
+const NEEDED_MIB: u64 = 64;
+/// Where folders are made if `TMPDIR` does not do.
+const USUAL: [&str; 2] = ["/tmp", "/var/tmp"];
 
-/// The folder that holds all of the demo; removed at the end unless it is to be kept.
+/// The folder that holds all of the demo; gone at the end.
 pub(super) struct Place {
-    folder: tempfile::TempDir,
+    path: PathBuf,
+    /// `None` if it is somebody else's to remove.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Place {
-    pub(super) fn make(keep: bool) -> anyhow::Result<Self> {
-        let mut folder = tempfile::Builder::new().prefix("patchwave-demo-").tempdir().context("making a temporary folder")?;
-        folder.disable_cleanup(keep);
-        Ok(Self { folder })
+    /// A new folder; `for_others` if another user must be able to enter it.
+    pub(super) fn make(for_others: bool) -> anyhow::Result<Self> {
+        let parent = parent(for_others)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
+        let folder = folder.with_context(|| format!("making a folder in {} (hint: TMPDIR names another place)", parent.display()))?;
+        Ok(Self { path: folder.path().to_owned(), folder: Some(folder) })
+    }
+
+    /// A folder that somebody else made and will remove.
+    pub(super) fn given(path: PathBuf) -> Self {
+        Self { path, folder: None }
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// A folder inside, made if absent.
@@ -31,49 +43,39 @@ impl Place {
         std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(path)
     }
+
+    /// Removes it with everything inside.
+    pub(super) fn remove(self) -> anyhow::Result<()> {
+        let path = self.path;
+        self.folder.map_or(Ok(()), tempfile::TempDir::close).with_context(|| format!("removing {}", path.display()))
+    }
 }
 
-/// As root, runs the demo again as an ordinary user and gives its exit status; otherwise nothing. The program is copied where that user
-/// can read it, and a summary is written to a file that root opened.
-pub(super) fn as_ordinary_user() -> anyhow::Result<Option<ExitCode>> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    super::say("Started as root; going on as an ordinary user (nobody).");
-    let folder = tempfile::Builder::new().prefix("patchwave-demo-program-").tempdir().context("making a temporary folder")?;
-    let program = folder.path().join("patchwave-demo");
-    let own = std::env::current_exe().context("finding this program")?;
-    std::fs::copy(&own, &program).with_context(|| format!("copying {}", own.display()))?;
-    for (path, mode) in [(folder.path(), 0o755), (program.as_path(), 0o755)] {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    }
-    // The ordinary user may not write where root was asked to: it writes into the folder, and root copies from there.
-    let inner_summary = folder.path().join("summary.json");
-    let file = std::fs::File::create(&inner_summary)?;
-    std::os::unix::fs::fchown(&file, Some(ORDINARY_USER), Some(ORDINARY_USER))?;
-    let (mut arguments, mut summary) = (Vec::new(), None);
-    let mut given = std::env::args_os().skip(1);
-    while let Some(argument) = given.next() {
-        let text = argument.to_string_lossy().into_owned();
-        if text == "--summary" {
-            summary = given.next().map(PathBuf::from);
-        } else if let Some(path) = text.strip_prefix("--summary=") {
-            summary = Some(PathBuf::from(path));
-        } else {
-            arguments.push(argument);
+/// The first directory for temporary files where programs may be run and that has room.
+fn parent(for_others: bool) -> anyhow::Result<PathBuf> {
+    let named = std::env::temp_dir();
+    let mut why_not = Vec::new();
+    for path in std::iter::once(named.as_path()).chain(USUAL.iter().map(Path::new).filter(|path| *path != named)) {
+        match suits(path, for_others) {
+            Ok(()) => return Ok(path.to_owned()),
+            Err(reason) => why_not.push(format!("{}: {reason}", path.display())),
         }
     }
-    let mut command = Command::new(&program);
-    command.args(arguments).uid(ORDINARY_USER).gid(ORDINARY_USER).current_dir("/").env("HOME", folder.path());
-    for variable in ["XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "TMPDIR"] {
-        command.env_remove(variable);
+    ensure!(false, "no place for temporary files does (hint: TMPDIR names another one): {}", why_not.join("; "));
+    Ok(named)
+}
+
+fn suits(path: &Path, for_others: bool) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let system = rustix::fs::statvfs(path)?;
+    ensure!(!system.f_flag.contains(StatVfsMountFlags::NOEXEC), "programs may not be run from there (noexec)");
+    let free_mib = system.f_bavail.saturating_mul(system.f_frsize) / (1024 * 1024);
+    ensure!(free_mib >= NEEDED_MIB, "only {free_mib} MiB are free and the demo needs {NEEDED_MIB}");
+    if for_others {
+        for directory in path.canonicalize()?.ancestors() {
+            let mode = std::fs::metadata(directory)?.permissions().mode();
+            ensure!(mode & 0o001 != 0, "other users may not enter {}", directory.display());
+        }
     }
-    if summary.is_some() {
-        command.arg("--summary").arg(&inner_summary);
-    }
-    let status = command.status().context("starting as an ordinary user")?;
-    if let Some(path) = summary {
-        std::fs::copy(&inner_summary, &path).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(Some(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+    Ok(())
 }

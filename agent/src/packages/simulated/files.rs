@@ -51,12 +51,13 @@ pub(super) fn purge(root: &Path, state: &mut SimulatedState, key: &str) -> Resul
     Ok(())
 }
 
-/// An administrator's edit or deletion stays; what the package brings then lies beside an edit.
+/// An administrator's edit or deletion stays; what the package brings then lies beside an edit, if it is new.
 fn put_conffile(path: &Path, contents: &str, shipped: Option<&String>) -> Result<(), PackageError> {
     let present = std::fs::read_to_string(path).ok();
     match (present, shipped) {
         (None, Some(_)) => Ok(()),
         (Some(present), Some(shipped)) if present == *shipped => write(path, contents),
+        (Some(_), Some(shipped)) if shipped == contents => Ok(()),
         (Some(present), _) if present == *contents => Ok(()),
         (Some(_), _) => {
             let mut beside = path.as_os_str().to_owned();
