@@ -59,7 +59,7 @@ impl std::fmt::Debug for Authority {
 /// A new host's identity: random, so that it says nothing and never comes again.
 pub fn new_host_id() -> Result<HostId, PkiError> {
     // 80 bits: among a million hosts the chance of any two alike is one in a trillion, and the store refuses the second.
-    Ok(HostId::parse(format!("h-{}", super::token::base32(&rand::random::<[u8; 10]>())))?)
+    Ok(HostId::parse(format!("h-{}", crate::random::base32(&rand::random::<[u8; 10]>())))?)
 }
 
 impl Authority {

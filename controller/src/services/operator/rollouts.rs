@@ -25,7 +25,8 @@ fn reason(text: &str) -> String {
 
 /// A new rollout's id: 40 random bits are plenty for one fleet, and people type them.
 fn new_id() -> Result<RolloutId, Status> {
-    RolloutId::parse(format!("r-{}", crate::random::base32(8))).map_err(|error| Status::internal(error.to_string()))
+    RolloutId::parse(format!("r-{}", crate::random::base32(&rand::random::<[u8; 5]>())))
+        .map_err(|error| Status::internal(error.to_string()))
 }
 
 pub(super) async fn plan(call: &Call, request: wire::PlanRolloutRequest) -> Result<wire::RolloutPlan, Status> {
