@@ -11,6 +11,7 @@
 mod acts;
 mod batch;
 mod handle;
+mod history;
 mod load;
 mod planning;
 mod reconcile;
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 pub use acts::{Act, ActError};
 pub use handle::{ConductorHandle, WeakWorld};
+pub use history::{HISTORY_LINES, HISTORY_RECORDS, host_history};
 pub use planning::{PlanAsk, PlanAskKind, PlanRefused, Planned};
 
 use crate::fleet::Fleet;

@@ -19,6 +19,7 @@ mod decide;
 mod directive;
 mod event;
 mod explain;
+mod history;
 pub mod lint;
 mod named;
 pub mod plan;
@@ -34,6 +35,7 @@ pub use event::{
     WaitingReason,
 };
 pub use explain::Explanation;
+pub use history::history_line;
 pub use plan::{HostIndex, Plan, SealedPlan, WaveIndex};
 pub use progress::{RolloutSummary, Waiting, WaveProgress, WaveStage};
 pub use rejected::Rejected;

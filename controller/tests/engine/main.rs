@@ -7,6 +7,7 @@ mod auditor;
 mod codec;
 mod fleet;
 mod golden;
+mod history;
 mod hostile;
 mod lint;
 mod planner;

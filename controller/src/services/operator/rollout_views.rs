@@ -84,7 +84,7 @@ pub(super) fn detail(rollout: &Rollout, conductor: &Conductor) -> wire::RolloutD
             state: explained.state,
             reason: explained.code.to_owned(),
             detail: explained.text,
-            changed_at: String::new(),
+            changed_at: show_time(rollout.changed_at(index)),
         })
     });
     wire::RolloutDetail {
@@ -145,6 +145,7 @@ pub(super) fn planned(rollout: &Rollout, planned: &Planned, conductor: &Conducto
     }
 }
 
+/// One host's place in a rollout; its history is read from the log afterwards.
 pub(super) fn explanation(rollout: &Rollout, host: &HostId, conductor: &Conductor) -> wire::Explanation {
     let plan = rollout.plan();
     let explained = conductor.explain(rollout, host);

@@ -7,7 +7,8 @@ use tonic::Status;
 use super::call::{Call, parsed, wrong};
 use super::rollout_views::{detail, explanation, planned, rollout_view};
 use super::stream::Rows;
-use crate::conductor::{Act, ActError, Conductor, PlanAsk, PlanAskKind, PlanRefused};
+use crate::conductor::{Act, ActError, Conductor, PlanAsk, PlanAskKind, PlanRefused, host_history};
+use crate::records::FleetEvent;
 use crate::rollout::lint::Severity;
 use crate::rollout::planner::UpdateRequest;
 use crate::store::MAX_PAGE;
@@ -134,7 +135,15 @@ pub(super) async fn show(call: &Call, request: wire::RolloutRequest) -> Result<w
 
 pub(super) async fn explain(call: &Call, request: wire::ExplainRolloutRequest) -> Result<wire::Explanation, Status> {
     let host: HostId = super::hosts::find(call, &request.host)?.record.id.clone();
-    with(call, &id(&request.rollout)?, move |rollout, conductor| explanation(rollout, &host, conductor)).await
+    let id = id(&request.rollout)?;
+    let (mut explained, plan) = {
+        let host = host.clone();
+        with(call, &id, move |rollout, conductor| (explanation(rollout, &host, conductor), rollout.plan().clone())).await?
+    };
+    if let Some(index) = plan.index_of(&host) {
+        explained.history = call.read(move |store| host_history(store, &plan, index)).await?;
+    }
+    Ok(explained)
 }
 
 /// The rollout as it is, and again whenever it changes, until it has ended; at least once a second, so that elapsed time moves.
