@@ -15,14 +15,14 @@ const NAMED_HOSTS: usize = 5;
 pub(super) fn lines(id: &RolloutId, rollout: &Rollout, recorded: &Recorded, fleet: &Fleet) -> Vec<FleetEvent> {
     let teller = Teller { rollout, fleet };
     let told = match &recorded.event {
-        Event::Created { by, .. } => Some(("rollout-planned", None, format!("rollout {id} planned by {by}"))),
+        Event::Created { by, .. } => Some(("rollout-planned", None, format!("rollout {id} planned by {}", by.name()))),
         Event::Approved { by } => Some(("rollout-approved", None, format!("rollout {id} approved by {by}"))),
-        Event::Started { by } => Some(("rollout-started", None, format!("rollout {id} started by {by}"))),
+        Event::Started { by } => Some(("rollout-started", None, format!("rollout {id} started by {}", by.name()))),
         Event::Paused { reason, detail, .. } => Some(("rollout-paused", None, format!("rollout {id} paused ({reason}): {detail}"))),
-        Event::Resumed { by } => Some(("rollout-resumed", None, format!("rollout {id} resumed by {by}"))),
-        Event::Aborted { by, reason } => Some(("rollout-aborted", None, format!("rollout {id} aborted by {by}: {reason}"))),
+        Event::Resumed { by } => Some(("rollout-resumed", None, format!("rollout {id} resumed by {}", by.name()))),
+        Event::Aborted { by, reason } => Some(("rollout-aborted", None, format!("rollout {id} aborted by {}: {reason}", by.name()))),
         Event::GateOverridden { by, wave, reason } => {
-            Some(("gate-overridden", None, format!("gate of wave {} overridden by {by}: {reason}", teller.wave(*wave))))
+            Some(("gate-overridden", None, format!("gate of wave {} overridden by {}: {reason}", teller.wave(*wave), by.name())))
         }
         Event::WaveStarted { wave } => Some(("wave-started", None, format!("wave {} started", teller.wave(*wave)))),
         Event::WavePassed { wave, because } => Some(("wave-passed", None, format!("wave {} passed ({because})", teller.wave(*wave)))),

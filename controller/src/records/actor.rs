@@ -18,6 +18,24 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// What people see: an operator's bare name. A host keeps its prefix, which no operator's name can have, and no operator may be named
+    /// like the other two ([`Actor::refuse_name`]), so that nobody is taken for somebody else.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Operator(name) => name.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Refuses a new operator's name that would be read as the controller's own or as that of somebody with a shell on its machine.
+    pub fn refuse_name(name: &OperatorName) -> Result<(), ParseError> {
+        match name.as_str() {
+            "local" | "controller" => Err(ParseError::new("operator name", name.as_str(), "another one: this one stands for no person")),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads what [`Actor`] prints.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         match text.split_once(':') {
@@ -51,6 +69,16 @@ mod tests {
         for text in ["operator:alice", "host:h-1", "local", "controller"] {
             assert_eq!(Actor::parse(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_operator_is_shown_by_name_and_cannot_be_named_like_anybody_else() {
+        let shown = |text: &str| Actor::parse(text).unwrap().name();
+        assert_eq!(["operator:anna", "host:h-1", "local", "controller"].map(shown), ["anna", "host:h-1", "local", "controller"]);
+        for name in ["local", "controller"] {
+            assert!(Actor::refuse_name(&OperatorName::parse(name).unwrap()).is_err(), "{name}");
+        }
+        assert!(OperatorName::parse("host:h-1").is_err());
     }
 
     #[test]

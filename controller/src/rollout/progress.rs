@@ -239,7 +239,7 @@ impl Rollout {
             },
             Life::Running if self.halt.is_some() => "the fleet is halted".to_owned(),
             Life::Running => self.pause.as_ref().map_or_else(String::new, |pause| match pause.reason {
-                PauseReason::Operator => format!("paused by {}: {}", pause.by, pause.detail),
+                PauseReason::Operator => format!("paused by {}: {}", pause.by.name(), pause.detail),
                 _ => pause.detail.clone(),
             }),
             Life::Stopping { .. } | Life::Aborting { .. } => self.ending_text(),
@@ -263,8 +263,8 @@ impl Rollout {
                 let charged = self.wave_state(*wave).map_or(0, |state| state.charged);
                 format!("{charged} hosts of wave \"{name}\" were harmed and its limit is {limit}: {}", self.harm_text())
             }
-            Life::Aborting { by, reason } if reason.is_empty() => format!("aborted by {by}"),
-            Life::Aborting { by, reason } => format!("aborted by {by}: {reason}"),
+            Life::Aborting { by, reason } if reason.is_empty() => format!("aborted by {}", by.name()),
+            Life::Aborting { by, reason } => format!("aborted by {}: {reason}", by.name()),
             _ => String::new(),
         }
     }

@@ -57,6 +57,7 @@ pub struct Initialised {
 pub fn init(request: &InitRequest, now: Timestamp) -> anyhow::Result<Initialised> {
     let trust_domain = TrustDomain::parse(&request.trust_domain).map_err(|error| anyhow::anyhow!("--trust-domain: {error}"))?;
     let names = ServerNames::parse(&request.names).map_err(|error| anyhow::anyhow!("--name: {error}"))?;
+    Actor::refuse_name(&request.operator).map_err(|error| anyhow::anyhow!("--operator: {error}"))?;
     refuse_existing(&request.state_dir)?;
     atomic_file::private_directory(&request.state_dir)?;
     let (authority, server) = PkiFiles::new(&pki_dir(&request.state_dir)).init(&trust_domain, &names, now)?;

@@ -70,7 +70,7 @@ pub(super) async fn audit(call: &Call, request: wire::ListAuditRequest) -> Resul
     let rows = records.into_iter().map(|record| wire::AuditEntry {
         number: record.sequence,
         at: show_time(Some(record.entry.at)),
-        who: record.entry.actor.to_string(),
+        who: record.entry.actor.name(),
         method: record.entry.action,
         about: record.entry.subject,
         outcome: record.entry.outcome.as_str().to_owned(),

@@ -8,6 +8,7 @@ use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
 use super::call::{Call, parsed, show_time, wrong};
+use super::packages::is_quarantined;
 use super::stream::Rows;
 use super::tokens::label_map;
 use crate::fleet::{FleetHost, alarms};
@@ -43,6 +44,7 @@ pub(super) async fn show(call: &Call, request: wire::ShowHostRequest) -> Result<
         mark: if package.mark == Mark::Auto { "auto" } else { "manual" }.to_owned(),
         held: package.held,
     });
+    let quarantine = call.app.conductor.quarantine();
     let updates = host.candidates.iter().flat_map(|set| &set.candidates).map(|candidate| wire::Update {
         name: candidate.id.name.to_string(),
         architecture: candidate.id.architecture.to_string(),
@@ -53,7 +55,7 @@ pub(super) async fn show(call: &Call, request: wire::ShowHostRequest) -> Result<
         origin: candidate.origin.short(),
         hosts: 1,
         blocked_hosts: u32::from(candidate.blocked.is_some()),
-        quarantined: false,
+        quarantined: is_quarantined(&quarantine, &candidate.id, &candidate.source, &candidate.origin, &candidate.to),
     });
     Ok(wire::HostDetail {
         host: Some(view(call, &host)),
@@ -172,8 +174,8 @@ async fn current_revision(call: &Call, id: &patchwave_common::domain::HostId) ->
 async fn end(call: &Call, host: &FleetHost, state: HostState, kind: &str, reason: &str) -> Result<(), Status> {
     let id = host.record.id.clone();
     let text = match reason {
-        "" => format!("host {id} is {} by {}", state.as_str(), call.actor()),
-        reason => format!("host {id} is {} by {}: {}", state.as_str(), call.actor(), patchwave_common::domain::clean_text(reason, 200)),
+        "" => format!("host {id} is {} by {}", state.as_str(), call.name),
+        reason => format!("host {id} is {} by {}: {}", state.as_str(), call.name, patchwave_common::domain::clean_text(reason, 200)),
     };
     let changes = vec![
         Change::UpdateHost { host: id.clone(), update: HostUpdate::State(state.clone()) },

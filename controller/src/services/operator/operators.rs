@@ -74,7 +74,7 @@ pub(super) async fn revoke(call: &Call, request: wire::RevokeOperatorRequest) ->
     let mut record = record.ok_or_else(|| Status::not_found(format!("there is no operator {name} (hint: `patchwave operator list`)")))?;
     if record.revoked_at.is_none() {
         record.revoked_at = Some(call.at);
-        let reason = format!("operator revoked by {}", call.actor());
+        let reason = format!("operator revoked by {}", call.name);
         let mut changes = vec![Change::PutOperator(record.clone())];
         changes.extend(record.certificates.iter().map(|serial| Change::RevokeCertificate {
             serial: serial.clone(),
@@ -98,7 +98,7 @@ fn view(record: &OperatorRecord, expires: Option<Timestamp>) -> wire::Operator {
         name: record.name.to_string(),
         role: record.role.to_string(),
         created_at: show_time(Some(record.created_at)),
-        created_by: record.created_by.to_string(),
+        created_by: record.created_by.name(),
         revoked: record.revoked_at.is_some(),
         certificate_expires_at: show_time(expires),
     }

@@ -1,6 +1,8 @@
 //! Who has what, and what could be had.
 
-use patchwave_common::domain::{Manager, PackageName, PackageVersion, QuarantineKey, Selector};
+use std::collections::BTreeSet;
+
+use patchwave_common::domain::{Manager, Origin, PackageId, PackageName, PackageVersion, QuarantineKey, Selector};
 use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
@@ -52,28 +54,38 @@ pub(super) async fn updates(call: &Call, request: wire::ListUpdatesRequest) -> R
     let quarantine = call.app.conductor.quarantine();
     let hosts = call.app.fleet.all();
     let rows = update_rows(hosts.iter().filter(|host| host.is_active() && host.matches(&selector)));
-    let rows = rows.into_iter().map(|((id, from, to), row)| {
-        let key = |manager| QuarantineKey {
-            manager,
-            origin: row.origin.short(),
-            source: row.source.clone(),
-            version: to.clone(),
-            architecture: id.architecture.clone(),
-        };
-        wire::Update {
-            name: id.name.to_string(),
-            architecture: id.architecture.to_string(),
-            source: row.source.to_string(),
-            from_version: from.to_string(),
-            to_version: to.to_string(),
-            kind: row.kind.as_str().to_owned(),
-            origin: row.origin.short(),
-            hosts: row.hosts,
-            blocked_hosts: row.blocked_hosts,
-            quarantined: [Manager::Dpkg, Manager::Simulated].into_iter().any(|manager| quarantine.contains(&key(manager))),
-        }
+    let rows = rows.into_iter().map(|((id, from, to), row)| wire::Update {
+        name: id.name.to_string(),
+        architecture: id.architecture.to_string(),
+        source: row.source.to_string(),
+        from_version: from.to_string(),
+        to_version: to.to_string(),
+        kind: row.kind.as_str().to_owned(),
+        origin: row.origin.short(),
+        hosts: row.hosts,
+        blocked_hosts: row.blocked_hosts,
+        quarantined: is_quarantined(&quarantine, &id, &row.source, &row.origin, &to),
     });
     Ok(Rows::of(rows.collect()))
+}
+
+/// Whether a version that a host could get may not be installed.
+pub(super) fn is_quarantined(
+    quarantine: &BTreeSet<QuarantineKey>,
+    package: &PackageId,
+    source: &PackageName,
+    origin: &Origin,
+    to: &PackageVersion,
+) -> bool {
+    [Manager::Dpkg, Manager::Simulated].into_iter().any(|manager| {
+        quarantine.contains(&QuarantineKey {
+            manager,
+            origin: origin.short(),
+            source: source.clone(),
+            version: to.clone(),
+            architecture: package.architecture.clone(),
+        })
+    })
 }
 
 /// A bound on versions as people write it: `<3.0.22`, `>=1.2`, `=1.0-1`, or nothing for all.

@@ -18,7 +18,7 @@ pub(super) async fn apply(call: &Call, request: wire::ApplyPolicyRequest) -> Res
         return Ok(view(&record));
     }
     let mut record = PolicyRecord { name: policy.name.clone(), revision: 0, toml: request.toml, by: call.actor(), at: call.at };
-    let text = format!("policy {} revision {} applied by {}", policy.name, revision + 1, call.actor());
+    let text = format!("policy {} revision {} applied by {}", policy.name, revision + 1, call.name);
     let changes = vec![
         Change::PutPolicy(record.clone()),
         Change::AppendEvent(FleetEvent { at: call.at, kind: "policy-applied".into(), host: None, rollout: None, text }),
@@ -70,7 +70,7 @@ fn view(record: &PolicyRecord) -> wire::Policy {
         hosts: policy.as_ref().map_or_else(String::new, |policy| policy.hosts.to_string()),
         waves: policy.as_ref().map_or(0, |policy| u32::try_from(policy.waves.len()).unwrap_or(u32::MAX)),
         approvals: policy.as_ref().map_or(0, |policy| policy.approvals),
-        applied_by: record.by.to_string(),
+        applied_by: record.by.name(),
         applied_at: show_time(Some(record.at)),
         toml: record.toml.clone(),
     }

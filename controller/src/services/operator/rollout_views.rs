@@ -33,7 +33,7 @@ pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Ro
         reason: conductor.with_names(&waiting),
         plan_root: rollout.root().to_string(),
         created_at: show_time(Some(header.planned_at)),
-        created_by: header.planned_by.to_string(),
+        created_by: header.planned_by.name(),
         started_at: show_time(summary.started_at),
         ended_at: show_time(summary.ended_at),
         hosts: summary.hosts,

@@ -25,7 +25,7 @@ pub(super) async fn lift_quarantine(call: &Call, request: wire::LiftQuarantineRe
         Status::not_found(format!("nothing with the id \"{id}\" is in quarantine (hint: `patchwave quarantine list`)"))
     })?;
     let lift = Lift { by: call.actor(), reason, at: call.at };
-    let text = format!("quarantine of {} {} lifted by {}: {}", record.key.source, record.key.version, call.actor(), lift.reason);
+    let text = format!("quarantine of {} {} lifted by {}: {}", record.key.source, record.key.version, call.name, lift.reason);
     let changes = vec![
         Change::LiftQuarantine { key: record.key.clone(), lift: lift.clone() },
         Change::AppendEvent(FleetEvent { at: call.at, kind: "quarantine-lifted".into(), host: None, rollout: None, text }),
@@ -39,7 +39,7 @@ pub(super) async fn lift_quarantine(call: &Call, request: wire::LiftQuarantineRe
 pub(super) async fn set_halt(call: &Call, request: wire::SetHaltRequest) -> Result<wire::Halt, Status> {
     let reason = patchwave_common::domain::clean_text(request.reason.trim(), 500);
     let record = HaltRecord { on: request.halted, by: call.actor(), reason, at: call.at };
-    let text = format!("{} by {} {}", if record.on { "fleet halted" } else { "halt lifted" }, record.by, record.reason);
+    let text = format!("{} by {} {}", if record.on { "fleet halted" } else { "halt lifted" }, call.name, record.reason);
     let kind = if record.on { "halted" } else { "halt-lifted" };
     let changes = vec![
         Change::SetHalt(record),
@@ -55,7 +55,7 @@ pub(super) async fn show_halt(call: &Call, _: wire::ShowHaltRequest) -> Result<w
     Ok(match record {
         None => wire::Halt { revision, ..wire::Halt::default() },
         Some(record) => {
-            wire::Halt { halted: record.on, by: record.by.to_string(), at: show_time(Some(record.at)), reason: record.reason, revision }
+            wire::Halt { halted: record.on, by: record.by.name(), at: show_time(Some(record.at)), reason: record.reason, revision }
         }
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn view(record: &QuarantineRecord) -> wire::QuarantineEntry {
         rollout: record.rollout.as_ref().map_or_else(String::new, ToString::to_string),
         since: show_time(Some(record.since)),
         lifted_at: show_time(lifted.map(|lift| lift.at)),
-        lifted_by: lifted.map_or_else(String::new, |lift| lift.by.to_string()),
+        lifted_by: lifted.map_or_else(String::new, |lift| lift.by.name()),
         lifted_reason: lifted.map_or_else(String::new, |lift| lift.reason.clone()),
     }
 }

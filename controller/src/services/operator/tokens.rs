@@ -77,7 +77,7 @@ fn view(record: &TokenRecord, now: Timestamp) -> wire::Token {
         uses_left: record.uses_left(),
         uses: record.uses_limit,
         expires_at: show_time(Some(record.expires_at)),
-        created_by: record.created_by.to_string(),
+        created_by: record.created_by.name(),
         state: state.to_owned(),
     }
 }
