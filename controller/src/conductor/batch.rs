@@ -145,18 +145,21 @@ impl Conductor {
                 taken.push(generation);
                 continue;
             }
-            let store = self.store.store().clone();
-            let reserved = tokio::task::spawn_blocking(move || store.reserve_generations(GENERATION_BLOCK)).await;
-            match reserved.unwrap_or(Err(StoreError::Closed)) {
-                Ok(block) => self.generations = Some(block),
-                Err(error) => {
-                    tracing::error!(%error, "no generations could be set aside");
-                    return None;
-                }
+            if let Err(error) = self.reserve().await {
+                tracing::error!(%error, "no generations could be set aside");
+                return None;
             }
         }
         taken.reverse();
         Some(taken)
+    }
+
+    /// Sets a block of generations aside, durably; what was left of the one before is never given.
+    pub(super) async fn reserve(&mut self) -> Result<(), StoreError> {
+        let store = self.store.store().clone();
+        let reserved = tokio::task::spawn_blocking(move || store.reserve_generations(GENERATION_BLOCK)).await;
+        self.generations = Some(reserved.unwrap_or(Err(StoreError::Closed))?);
+        Ok(())
     }
 
     /// Appends the batch and carries out its effects, rollout by rollout.

@@ -13,6 +13,7 @@ use crate::store::{MAX_PAGE, Result, StoreError, StoreRead};
 impl Conductor {
     /// Everything that has not ended, and what has ended and still orders a host (one that is lost and is taken back when it returns).
     pub(super) async fn load_all(&mut self) -> Result<()> {
+        self.first_epoch = self.store.read(|store| Ok(store.identity()?.epoch)).await?;
         self.reload_rules().await;
         self.reload_claims().await?;
         let heads = self.store.read(|store| pages(|after| store.rollouts(after, MAX_PAGE), |head: &RolloutHead| head.id.clone())).await?;

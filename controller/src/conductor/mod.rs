@@ -10,6 +10,7 @@
 
 mod acts;
 mod batch;
+mod epoch;
 mod handle;
 mod history;
 mod load;
@@ -108,6 +109,10 @@ pub struct Conductor {
     /// The report of each connected host that was answered last because it did not fit.
     answered: HashMap<HostId, (Generation, DirectiveProgress)>,
     generations: Option<GenerationBlock>,
+    /// The store's epoch when this run began; see [`epoch::MAX_EPOCH_RAISE`].
+    first_epoch: u32,
+    /// Hosts of which an impossible generation was told.
+    epoch_refused: BTreeSet<HostId>,
     halt: Halt,
     quarantine: BTreeSet<QuarantineKey>,
     /// When every rollout is to be looked at although nothing was heard of it.
@@ -151,6 +156,8 @@ pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError>
         sent: HashMap::new(),
         answered: HashMap::new(),
         generations: None,
+        first_epoch: 0,
+        epoch_refused: BTreeSet::new(),
         halt: Halt::default(),
         quarantine: BTreeSet::new(),
         look_all: true,

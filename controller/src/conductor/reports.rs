@@ -9,6 +9,7 @@ use crate::rollout::Rejected;
 impl Conductor {
     /// An agent said hello: what it tells of its directive is taken up, then it is told where it stands.
     pub(super) async fn connected(&mut self, host: &HostId, hello: &Hello, batch: &mut Batch) {
+        self.outrun(host, hello).await;
         self.look_all = true;
         self.sent.remove(host);
         self.answered.remove(host);
