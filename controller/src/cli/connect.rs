@@ -57,7 +57,10 @@ fn check_expiry(context: &Context, now: Timestamp) -> Result<(), CliError> {
 /// How an operator gets a new certificate.
 #[must_use]
 pub fn recreate(operator: &str) -> String {
-    format!("an admin makes a new one: `patchwave operator revoke {operator}`, then `patchwave operator create {operator} --role ROLE`")
+    format!(
+        "an admin makes a new one: `patchwave operator create {operator} --role ROLE`; where no admin is left, on the controller's machine with \
+         the controller stopped: `patchwave operator create {operator} --role admin --state-dir DIR`"
+    )
 }
 
 impl From<ContextError> for CliError {

@@ -14,6 +14,8 @@ use patchwave_common::runtime::tls::{
 };
 use tonic::transport::Channel;
 
+use crate::pki::renewal_window;
+
 /// Bound on contexts: each is a controller that one person operates.
 const MAX_CONTEXTS: usize = 1000;
 
@@ -96,19 +98,23 @@ impl Context {
         }
     }
 
-    /// A warning to show where the certificate has expired or does so within two weeks.
+    /// A warning to show where the certificate has expired, or does so soon enough to be renewed ([`renewal_window`]).
     #[must_use]
     pub fn expiry_warning(&self, now: Timestamp) -> Option<String> {
-        const SOON: std::time::Duration = std::time::Duration::from_secs(14 * 86_400);
         let certificate = self.own_certificate().ok()?;
-        let hint = "an admin can make a new one with `patchwave operator create`";
-        if certificate.expired_at(now) {
-            Some(format!("your certificate expired at {}; {hint}", certificate.not_after))
-        } else if certificate.expired_at(now.plus(SOON)) {
-            Some(format!("your certificate expires at {}; {hint}", certificate.not_after))
+        let soon = renewal_window(certificate.not_after.since(certificate.not_before));
+        let word = if certificate.expired_at(now) {
+            "expired"
+        } else if certificate.expired_at(now.plus(soon)) {
+            "expires"
         } else {
-            None
-        }
+            return None;
+        };
+        let name = self.operator().ok()?;
+        Some(format!(
+            "the certificate of {name} {word} at {}; an admin makes a new one: `patchwave operator create {name} --role ROLE`",
+            certificate.not_after
+        ))
     }
 
     /// What connections of this context trust and present.
@@ -241,10 +247,14 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn context() -> Context {
+        context_for(OPERATOR_LIFETIME)
+    }
+
+    fn context_for(life: Duration) -> Context {
         let (authority, _) = Authority::create(&TrustDomain::parse("fleet").unwrap(), NOW).unwrap();
         let request = KeyRequest::new().unwrap();
         let name = OperatorName::parse("alice").unwrap();
-        let issued = authority.issue_operator(&request.request_der, &name, OPERATOR_LIFETIME, NOW).unwrap();
+        let issued = authority.issue_operator(&request.request_der, &name, life, NOW).unwrap();
         Context {
             url: "https://controller.example:7443".to_owned(),
             authority: authority.certificate_pem().to_owned(),
@@ -311,11 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn expiry_is_told_two_weeks_ahead() {
+    fn expiry_is_told_a_week_ahead_and_of_a_short_life_in_its_last_third() {
         let context = context();
         let after = |days: u64| context.expiry_warning(NOW.plus(Duration::from_secs(days * 86_400)));
         assert_eq!(after(300), None);
-        assert!(after(355).unwrap().contains("expires at"));
+        assert_eq!(after(357), None);
+        assert!(after(359).unwrap().contains("expires at") && after(359).unwrap().contains("patchwave operator create alice"));
         assert!(after(366).unwrap().contains("expired at"));
+        let short = context_for(Duration::from_secs(90 * 60));
+        let after = |minutes: u64| short.expiry_warning(NOW.plus(Duration::from_secs(minutes * 60)));
+        assert_eq!(after(50), None);
+        assert!(after(62).unwrap().contains("expires at"));
     }
 }

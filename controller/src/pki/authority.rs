@@ -21,6 +21,8 @@ pub const HOST_LIFETIME: Duration = Duration::from_secs(30 * DAY_SECS);
 pub const SERVER_LIFETIME: Duration = Duration::from_secs(90 * DAY_SECS);
 /// Life of an operator's certificate. People do not renew at two thirds; revocation is at once.
 pub const OPERATOR_LIFETIME: Duration = Duration::from_secs(365 * DAY_SECS);
+/// How long before its end an operator's certificate may be renewed, and its owner is told at every call: time to reach an admin.
+const OPERATOR_RENEWAL: Duration = Duration::from_secs(7 * DAY_SECS);
 /// Life of the authority. Every host pins it, so it must outlive the fleet's plans.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(20 * 365 * DAY_SECS);
 const DAY_SECS: u64 = 86_400;
@@ -54,6 +56,12 @@ impl std::fmt::Debug for Authority {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Authority({}, {})", self.trust_domain, self.fingerprint())
     }
+}
+
+/// How long before the end of a life an operator's certificate may be renewed: a week, or a third of a life that is shorter than three.
+#[must_use]
+pub fn renewal_window(life: Duration) -> Duration {
+    OPERATOR_RENEWAL.min(life / 3)
 }
 
 /// A new host's identity: random, so that it says nothing and never comes again.

@@ -1,9 +1,10 @@
-//! Makes a controller's state directory: new (`init`), or from a backup (`restore`).
+//! Makes a controller's state directory: new (`init`), or from a backup (`restore`); and an operator in one whose controller is stopped.
 //!
 //! A state directory holds `controller.toml` (settings), `pki/` (the authority and the controller's certificate) and the store. It is
 //! private to the user that the controller runs as: whoever reads it owns the fleet.
 
 mod backup;
+mod operator;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use patchwave_common::runtime::atomic_file;
 use patchwave_common::runtime::tls::{KeyRequest, TrustDomain};
 
 pub use backup::{RestoreRequest, restore, write_backup};
+pub use operator::{MadeOperator, make_operator};
 pub use settings::{ControllerSettings, SETTINGS_FILE, SettingsError};
 
 use crate::pki::{OPERATOR_LIFETIME, PkiFiles, ServerNames};
@@ -87,16 +89,20 @@ pub fn init(request: &InitRequest, now: Timestamp) -> anyhow::Result<Initialised
     ]))?;
     // The settings come last: a directory without them was interrupted, and serve says so.
     settings::write(&request.state_dir, &request.names, request.listen, &request.store)?;
-    let host = request.names.first().map_or("localhost", String::as_str);
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     Ok(Initialised {
         trust_domain: trust_domain.to_string(),
         fingerprint: authority.fingerprint(),
-        url: format!("https://{host}:{}", request.listen.port()),
+        url: controller_url(&request.names, request.listen.port()),
         authority_pem: authority.certificate_pem().to_owned(),
         operator_chain_pem: operator.chain_pem,
         operator_key_pem: key.key_pem,
     })
+}
+
+/// How operators reach the controller: by the first of its names.
+fn controller_url(names: &[String], port: u16) -> String {
+    let host = names.first().map_or("localhost", String::as_str);
+    if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") }
 }
 
 fn refuse_existing(state_dir: &Path) -> anyhow::Result<()> {

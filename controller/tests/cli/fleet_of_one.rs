@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::program::{Run, finish, program, run};
 
 /// A controller process; killed if the test ends early.
-struct Serving {
-    process: Child,
-    url: String,
+pub struct Serving {
+    pub process: Child,
+    pub url: String,
     home: tempfile::TempDir,
 }
 
@@ -24,7 +24,7 @@ impl Drop for Serving {
 
 impl Serving {
     /// `init` and `serve` on a free port, as an operator would.
-    fn start(store: &str) -> Self {
+    pub fn start(store: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let state = home.path().join("state");
         let state_dir = state.to_str().unwrap();
@@ -63,27 +63,27 @@ impl Serving {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         finish(&mut self.command(arguments))
     }
 
-    fn good(&self, arguments: &[&str]) -> Run {
+    pub fn good(&self, arguments: &[&str]) -> Run {
         let run = self.run(arguments);
         assert_eq!(run.status, 0, "{arguments:?}: {}", run.talk);
         run
     }
 
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.good(&[arguments, &["-o", "json"]].concat()).data).unwrap()
     }
 
-    fn home(&self) -> &Path {
+    pub fn home(&self) -> &Path {
         self.home.path()
     }
 }
 
 /// Runs `serve`; where it listens, its log says.
-fn serve(home: &Path, state: &Path, listen: &str) -> (Child, String) {
+pub fn serve(home: &Path, state: &Path, listen: &str) -> (Child, String) {
     let mut process = program(home)
         .args(["serve", "--state-dir", state.to_str().unwrap(), "--listen", listen, "--log-format", "json"])
         .stderr(Stdio::piped())

@@ -5,6 +5,7 @@ mod fake;
 mod fleet_of_one;
 mod follow;
 mod help;
+mod operators;
 mod program;
 mod refusals;
 mod samples;

@@ -1,11 +1,14 @@
 //! `patchwave operator`: people and programs that may use this command line.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use patchwave_common::domain::{OperatorName, Timestamp};
 use patchwave_common::runtime::tls::KeyRequest;
 use patchwave_proto::operator::v1::{CreateOperatorRequest, ListOperatorsRequest, Operator, RevokeOperatorRequest};
+use serde::Serialize;
 
-use crate::cli::connect;
+use crate::cli::connect::{self, local_failure};
 use crate::cli::context::{Context, Contexts};
 use crate::cli::output::{self, Tabular};
 use crate::cli::status::About;
@@ -13,6 +16,8 @@ use crate::cli::table::{Cell, Column};
 use crate::cli::text::{Tone, relative};
 use crate::cli::values::Role;
 use crate::cli::{CliError, Session};
+use crate::records::OperatorRole;
+use crate::setup;
 
 const CREATE_EXAMPLES: &str = "\
 The private key is made here and never leaves this machine unless you carry it: the new context is one file beside your own. Move it to \
@@ -21,7 +26,9 @@ the operator's machine.
 Examples:
   patchwave operator create ben --role approver
   patchwave operator create ci --role operator
-  patchwave operator create anna --role admin      after a revoke: a new certificate";
+  patchwave operator create anna --role admin      again, when her certificate has expired, is about to, or was revoked
+  patchwave operator create anna --role admin --state-dir /var/lib/patchwave
+                                                   on the controller's machine, as its user, with the controller stopped";
 const LIST_EXAMPLES: &str = "\
 Examples:
   patchwave operator list
@@ -35,7 +42,7 @@ Examples:
 /// Verbs of `operator`.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
-    /// Make an operator, with a certificate and a context
+    /// Make an operator, or renew one, with a certificate and a context
     #[command(after_help = CREATE_EXAMPLES)]
     Create {
         /// The name, as it will stand in the certificate and in the audit log
@@ -44,6 +51,10 @@ pub enum OperatorCommand {
         /// What the operator may do
         #[arg(long, value_enum)]
         role: Role,
+        /// Without a certificate, on the controller's machine, while the controller is stopped: its state directory. Earlier certificates of the
+        /// name are revoked
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
     },
     /// List operators
     #[command(after_help = LIST_EXAMPLES)]
@@ -59,7 +70,8 @@ pub enum OperatorCommand {
 
 pub(super) async fn run(command: OperatorCommand, session: &mut Session<'_>) -> Result<(), CliError> {
     match command {
-        OperatorCommand::Create { name, role } => create(session, &name, role).await,
+        OperatorCommand::Create { name, role, state_dir: None } => create(session, &name, role).await,
+        OperatorCommand::Create { name, role, state_dir: Some(state_dir) } => create_locally(session, name, role, state_dir).await,
         OperatorCommand::List => {
             let list = session.ask(About::Operator, async |client| client.list_operators(ListOperatorsRequest {}).await).await?;
             output::list(session.printer, &list.operators)
@@ -90,6 +102,65 @@ async fn create(session: &mut Session<'_>, name: &OperatorName, role: Role) -> R
         path.display()
     ));
     Ok(())
+}
+
+/// What was made without a controller. The field names are the JSON names.
+#[derive(Debug, Serialize)]
+struct MadeLocally {
+    operator: String,
+    role: String,
+    controller: String,
+    context: String,
+    context_file: PathBuf,
+    context_current: bool,
+}
+
+async fn create_locally(session: &mut Session<'_>, name: OperatorName, role: Role, state_dir: PathBuf) -> Result<(), CliError> {
+    // Before anything is made: the only copy of the operator's key will go there.
+    let contexts = Contexts::of_user()?;
+    let context_name = match &session.global.context {
+        Some(name) => name.clone(),
+        None => free_name(&contexts, name.as_str())?,
+    };
+    let now = session.printer.now();
+    let wanted = OperatorRole::parse(role.as_str()).map_err(|error| CliError::wrong_use(error.to_string(), "see --help"))?;
+    let (asked, directory) = (name.clone(), state_dir.clone());
+    let made = tokio::task::spawn_blocking(move || setup::make_operator(&directory, &asked, wanted, now)).await;
+    let made = made.map_err(|error| local_failure(&error.into()))?.map_err(|error| local_failure(&error))?;
+    let context = Context { url: made.url, authority: made.authority_pem, certificate: made.chain_pem, key: made.key_pem };
+    let context_file = contexts.save(&context_name, &context)?;
+    // A context that somebody works with is not changed under their hands; one that opens nothing any more is no such.
+    let context_current = !opens_something(&contexts, &name, now);
+    if context_current {
+        contexts.select(&context_name)?;
+    }
+    let made_locally = MadeLocally {
+        operator: name.to_string(),
+        role: role.as_str().to_owned(),
+        controller: context.url,
+        context: context_name,
+        context_file,
+        context_current,
+    };
+    let again = made.again;
+    output::act(session.printer, &made_locally, |made| {
+        let revoked = if again { " Earlier certificates of that name are revoked." } else { "" };
+        format!("Operator {} has the role {}; the context is {}.{revoked}", made.operator, made.role, made.context_file.display())
+    })?;
+    session.printer.flush()?;
+    if !made_locally.context_current {
+        let name = &made_locally.context;
+        session.printer.talk(&format!("Another context stays the current one; to change that: `patchwave context use {name}`"));
+    }
+    session.printer.next("start the controller again, then `patchwave operator list`");
+    Ok(())
+}
+
+/// Whether the current context is good after an operator was made anew.
+fn opens_something(contexts: &Contexts, made: &OperatorName, now: Timestamp) -> bool {
+    let Ok(current) = contexts.load(None) else { return false };
+    let good = current.own_certificate().is_ok_and(|certificate| !certificate.expired_at(now));
+    good && current.operator().is_ok_and(|operator| operator != *made)
 }
 
 /// A context name like the one that is wanted, never one that is there: that may be somebody's only way to another fleet.

@@ -5,8 +5,8 @@ use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
 use super::call::{Call, parsed, show_time};
-use crate::pki::OPERATOR_LIFETIME;
-use crate::records::{OperatorRecord, OperatorRole, Revocation};
+use crate::pki::{OPERATOR_LIFETIME, renewal_window};
+use crate::records::{Actor, CertificateRecord, OperatorRecord, OperatorRole, Revocation};
 use crate::store::{Change, Guard, MAX_PAGE, Write};
 
 pub(super) async fn who_am_i(call: &Call, _: wire::WhoAmIRequest) -> Result<wire::Identity, Status> {
@@ -30,8 +30,11 @@ pub(super) async fn create(call: &Call, request: wire::CreateOperatorRequest) ->
     let role = parsed("--role", OperatorRole::parse(&request.role))?;
     let wanted = name.clone();
     let existing = call.read(move |store| store.operator(&wanted)).await?;
-    if existing.as_ref().is_some_and(|record| record.revoked_at.is_none()) {
-        return Err(Status::already_exists(format!("there is an operator {name} already (hint: revoke it first, or choose another name)")));
+    let live = existing.as_ref().filter(|record| record.revoked_at.is_none());
+    if let Some(record) = live {
+        refuse_live(call, record).await?;
+    } else {
+        parsed("name", Actor::refuse_name(&name))?;
     }
     let issued = call
         .app
@@ -42,10 +45,11 @@ pub(super) async fn create(call: &Call, request: wire::CreateOperatorRequest) ->
         name: name.clone(),
         revision: 0,
         role,
-        created_at: call.at,
-        created_by: call.actor(),
+        created_at: live.map_or(call.at, |record| record.created_at),
+        created_by: live.map_or_else(|| call.actor(), |record| record.created_by.clone()),
         revoked_at: None,
-        certificates: vec![issued.record.serial.clone()],
+        // The one that is renewed may still be good for some days, and is revoked with the operator.
+        certificates: live.and_then(|record| record.certificates.last()).into_iter().chain([&issued.record.serial]).cloned().collect(),
     };
     let write = Write::new(vec![Change::PutCertificate(issued.record.clone()), Change::PutOperator(record.clone())])
         .when(Guard::OperatorRevision { operator: name, expected: existing.map_or(0, |record| record.revision) });
@@ -53,6 +57,22 @@ pub(super) async fn create(call: &Call, request: wire::CreateOperatorRequest) ->
     call.app.directory.put_operator(&record);
     let operator = view(&record, Some(issued.record.not_after));
     Ok(wire::OperatorCreated { operator: Some(operator), certificate_chain: issued.chain_pem })
+}
+
+/// An operator whose certificate is good for long gets no second one: a slip in the name would change somebody's role.
+async fn refuse_live(call: &Call, record: &OperatorRecord) -> Result<(), Status> {
+    let Some(certificate) = newest(call, record).await? else { return Ok(()) };
+    let life = certificate.not_after.since(certificate.issued_at);
+    if call.at.plus(renewal_window(life)) > certificate.not_after {
+        return Ok(());
+    }
+    let name = &record.name;
+    Err(Status::already_exists(format!(
+        "operator {name} has a certificate that is good until {} (hint: it can be renewed in its last {} days; where its key is lost, or the role \
+         is to change, `patchwave operator revoke {name}` first)",
+        certificate.not_after,
+        renewal_window(life).as_secs() / 86_400
+    )))
 }
 
 pub(super) async fn list(call: &Call, _: wire::ListOperatorsRequest) -> Result<wire::OperatorList, Status> {
@@ -88,9 +108,12 @@ pub(super) async fn revoke(call: &Call, request: wire::RevokeOperatorRequest) ->
 }
 
 async fn expiry(call: &Call, record: &OperatorRecord) -> Result<Option<Timestamp>, Status> {
+    Ok(newest(call, record).await?.map(|certificate| certificate.not_after))
+}
+
+async fn newest(call: &Call, record: &OperatorRecord) -> Result<Option<CertificateRecord>, Status> {
     let Some(serial) = record.certificates.last().cloned() else { return Ok(None) };
-    let certificate = call.read(move |store| store.certificate(&serial)).await?;
-    Ok(certificate.map(|certificate| certificate.not_after))
+    call.read(move |store| store.certificate(&serial)).await
 }
 
 fn view(record: &OperatorRecord, expires: Option<Timestamp>) -> wire::Operator {
