@@ -251,6 +251,29 @@ impl Rollout {
         }
     }
 
+    /// What a rollout whose waves have all passed still waits for, in plain words; `None` in any other state.
+    #[must_use]
+    pub fn catch_up_text(&self) -> Option<String> {
+        if self.state() != RolloutState::CatchingUp {
+            return None;
+        }
+        let busy = self.tallies.all_in_flight() + self.tallies.of(Phase::Healthy);
+        let away: Vec<&str> =
+            self.hosts_in(|phase| phase == Phase::Offline).filter_map(|host| self.plan.host(host)).map(|id| id.as_str()).collect();
+        let mut parts = Vec::new();
+        if busy > 0 {
+            parts.push(format!("{busy} hosts that apply, verify or are watched"));
+        }
+        if !away.is_empty() {
+            let more = if away.len() > MAX_NAMED_HOSTS { ", …" } else { "" };
+            let named = away.iter().take(MAX_NAMED_HOSTS).copied().collect::<Vec<_>>().join(", ");
+            let until = self.catch_up_until().map_or_else(String::new, |until| format!(", until {until}"));
+            parts.push(format!("{} hosts that are away and get it when they return{until}: {named}{more}", away.len()));
+        }
+        let rest = || "hosts whose wave has passed without them".to_owned();
+        Some(if parts.is_empty() { rest() } else { parts.join("; ") })
+    }
+
     /// What ends the rollout, in plain words.
     pub(super) fn ending_text(&self) -> String {
         match &self.life {

@@ -4,7 +4,7 @@ use patchwave::cli::Exit;
 use patchwave::cli::text::Paint;
 use patchwave::cli::watch::draw::{Canvas, draw, paint};
 use patchwave::cli::watch::{Verdict, changes};
-use patchwave_proto::operator::v1::{Rollout, RolloutDetail, WaveProgress};
+use patchwave_proto::operator::v1::{Rollout, RolloutDetail, RolloutHost, WaveProgress};
 use proptest::prelude::*;
 use tonic::Status;
 use unicode_width::UnicodeWidthStr as _;
@@ -110,6 +110,54 @@ fn changes_are_told_once_and_the_clock_is_no_change() {
     );
 }
 
+/// Every wave is done, one host is away.
+fn catching_up() -> RolloutDetail {
+    let mut detail = completed();
+    detail.rollout = Some(Rollout { state: "catching-up".into(), ended_at: String::new(), ..samples::running() });
+    detail.waiting_for = "1 hosts that are away and get it when they return, until 2026-11-30T10:14:00Z: h-9".into();
+    let host = |name: &str, state: &str| RolloutHost { host: name.into(), state: state.into(), ..RolloutHost::default() };
+    detail.hosts = vec![host("h-1", "concluded"), host("h-9", "offline")];
+    detail
+}
+
+#[tokio::test]
+async fn a_watch_leaves_when_only_absent_hosts_are_left_and_says_so() {
+    for width in [None, Some(80)] {
+        // The stream stays open: without leaving, this would wait for ever.
+        let fake = Fake::watching(vec![Ok(samples::running_detail()), Ok(catching_up())]).staying();
+        let outcome = run_with(&fake, "rollout watch r-7k2m9qxa", width).await;
+        assert_eq!(outcome.exit, Exit::Done, "{}", outcome.talk);
+        for told in ["goes on without a watcher", "until 2026-11-30T10:14:00Z: h-9", "--until end"] {
+            assert!(outcome.talk.contains(told), "{told}: {}", outcome.talk);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_watch_until_the_end_waits_for_absent_hosts_and_says_how_to_leave() {
+    let fake = Fake::watching(vec![Ok(catching_up()), Ok(catching_up()), Ok(completed())]);
+    let outcome = run_with(&fake, "rollout watch r-7k2m9qxa --until end", None).await;
+    assert_eq!((outcome.exit, outcome.talk.matches("Ctrl-C leaves").count()), (Exit::Done, 1), "{}", outcome.talk);
+    assert!(outcome.data.contains("completed"), "{}", outcome.data);
+}
+
+#[test]
+fn a_rollout_that_catches_up_is_left_only_when_no_host_has_anything_to_do() {
+    assert_eq!(Verdict::of(&catching_up()), Verdict::OnlyAbsent);
+    for (state, reason, verdict) in [
+        ("applying", "", Verdict::GoesOn),
+        ("healthy", "soaking", Verdict::GoesOn),
+        ("pending", "due", Verdict::GoesOn),
+        ("pending", "not-staged", Verdict::OnlyAbsent),
+        ("taken-back", "", Verdict::OnlyAbsent),
+    ] {
+        let mut detail = catching_up();
+        detail.hosts[0].state = state.into();
+        detail.hosts[0].reason = reason.into();
+        assert_eq!(Verdict::of(&detail), verdict, "{state} {reason}");
+    }
+}
+
 #[tokio::test]
 async fn a_watch_ends_with_the_rollouts_own_end() {
     let ends = [(completed(), Exit::Done), (samples::stopped_detail(), Exit::Failed)];
@@ -126,7 +174,7 @@ async fn a_watch_without_a_terminal_prints_lines_and_json_prints_objects() {
     insta::assert_snapshot!(lines.transcript("rollout watch r-7k2m9qxa"));
     let json = run_with(&Fake::watching(states()), "rollout start r-7k2m9qxa --watch -o json", None).await;
     let states: Vec<RolloutState> = json.data.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(states.iter().map(|state| state.rollout.state.as_str()).collect::<Vec<_>>(), ["running", "running", "completed"]);
+    assert_eq!(states.iter().map(|state| state.rollout.state.as_str()).collect::<Vec<_>>(), ["running", "completed"]);
 }
 
 #[derive(serde::Deserialize)]

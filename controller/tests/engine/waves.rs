@@ -120,6 +120,8 @@ fn an_offline_host_is_left_to_catch_up_and_the_wave_goes_on() {
     sim.update_all();
     sim.wait(10 * MINUTE);
     assert_eq!((sim.state(), sim.rollout.charged()), (RolloutState::CatchingUp, 0));
+    let waits = sim.rollout.catch_up_text().unwrap();
+    assert!(waits.starts_with("1 hosts that are away") && waits.contains(canaries[0].as_str()) && waits.contains(", until "), "{waits}");
     sim.wait(24 * HOUR);
     sim.online(&canaries[0]);
     sim.settle();

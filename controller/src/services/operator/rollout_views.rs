@@ -49,7 +49,8 @@ pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Ro
 }
 
 fn waiting_for(rollout: &Rollout, conductor: &Conductor) -> String {
-    conductor.progress_of_rollout(rollout).into_iter().find_map(|wave| wave.waiting).map_or_else(String::new, |waiting| waiting.text)
+    let wave = conductor.progress_of_rollout(rollout).into_iter().find_map(|wave| wave.waiting).map(|waiting| waiting.text);
+    wave.or_else(|| rollout.catch_up_text()).unwrap_or_default()
 }
 
 pub(super) fn detail(rollout: &Rollout, conductor: &Conductor) -> wire::RolloutDetail {

@@ -15,7 +15,7 @@ use crate::cli::output;
 use crate::cli::session::Client;
 use crate::cli::status::About;
 use crate::cli::text::one_line;
-use crate::cli::watch::follow;
+use crate::cli::watch::{Until, follow};
 use crate::cli::{CliError, Session, values};
 
 const PLAN_EXAMPLES: &str = "\
@@ -31,10 +31,12 @@ Examples:
   patchwave rollout start r-7k2m9qxa --watch";
 const WATCH_EXAMPLES: &str = "\
 Interrupting it (Ctrl-C) stops the drawing, not the rollout. Elsewhere than on a terminal it prints one line for each change. \
-Status 0 when the rollout completed; 1 when it was stopped, aborted, or needs attention.
+Hosts that are away get the patch when they return, maybe days later: when only those are left it ends too, and says so; --until end \
+waits for them. Status 0 when everything that could be reached went well; 1 when the rollout was stopped, aborted, or needs attention.
 
 Examples:
   patchwave rollout watch r-7k2m9qxa
+  patchwave rollout watch r-7k2m9qxa --until end
   patchwave rollout watch r-7k2m9qxa -o json      one JSON object for each change";
 const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -44,6 +46,13 @@ Examples:
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   patchwave rollout explain r-7k2m9qxa web-3";
+const RESUME_EXAMPLES: &str = "\
+Where a gate paused it for want of evidence or of time, it only watches on for another time limit: --reason lets that gate pass on your \
+word. Hosts that could not download are asked again.
+
+Examples:
+  patchwave rollout resume r-7k2m9qxa
+  patchwave rollout resume r-7k2m9qxa --reason 'tested by hand'";
 const ABORT_EXAMPLES: &str = "\
 No host begins any more and the rollout cannot be resumed. What has begun on a host finishes or is taken back; hosts that are healthy on \
 the new version keep it (`rollout rollback` takes those back).
@@ -57,7 +66,7 @@ other; nothing happens until it is started.
 Examples:
   patchwave rollout rollback r-7k2m9qxa --reason 'slow after a week'";
 const HARM_EXAMPLES: &str = "\
-Counts like any other harm: the host is taken back and charged to the rollout's failure limit.
+Counts like any other harm: it is charged to the rollout's failure limit, and the host is taken back unless the policy leaves that to people.
 
 Examples:
   patchwave rollout report-harm r-7k2m9qxa web-3 --reason 'logins fail since the patch'";
@@ -76,7 +85,7 @@ pub struct WhichAndWhy {
     /// The rollout, as `rollout list` shows it
     #[arg(value_parser = |text: &str| RolloutId::parse(text))]
     pub rollout: RolloutId,
-    /// Why; shown with the rollout and kept
+    /// Why; kept, and told in `patchwave events`
     #[arg(long, value_parser = values::reason)]
     pub reason: Option<String>,
 }
@@ -142,9 +151,16 @@ pub enum RolloutCommand {
         #[arg(long)]
         hosts: bool,
     },
-    /// Draw the waves live until the rollout ends
+    /// Draw the waves live until they are done
     #[command(after_help = WATCH_EXAMPLES)]
-    Watch(Which),
+    Watch {
+        /// The rollout, as `rollout list` shows it
+        #[command(flatten)]
+        which: Which,
+        /// What to wait for
+        #[arg(long, value_enum, default_value_t)]
+        until: Until,
+    },
     /// Say what happens to one host, when, or why not
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -161,8 +177,15 @@ pub enum RolloutCommand {
     )]
     Pause(WhichAndWhy),
     /// Go on with a paused rollout
-    #[command(after_help = "Examples:\n  patchwave rollout resume r-7k2m9qxa")]
-    Resume(WhichAndWhy),
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume {
+        /// The rollout, as `rollout list` shows it
+        #[command(flatten)]
+        which: Which,
+        /// Why a gate may pass that lacks evidence; kept, and told in `patchwave events`
+        #[arg(long, value_parser = values::reason)]
+        reason: Option<String>,
+    },
     /// End a rollout for good where it stands
     #[command(after_help = ABORT_EXAMPLES)]
     Abort(WhichAndWhy),
@@ -211,7 +234,7 @@ pub(super) async fn run(command: RolloutCommand, session: &mut Session<'_>) -> R
             let detail = session.ask(About::Rollout, async |client| client.show_rollout(RolloutRequest::from(which)).await).await?;
             output::one(session.printer, &detail, |printer, detail| show::print(printer, detail, hosts))
         }
-        RolloutCommand::Watch(which) => follow::run(session, &which.rollout).await,
+        RolloutCommand::Watch { which, until } => follow::run(session, &which.rollout, until).await,
         RolloutCommand::Explain { which, host } => {
             let request = ExplainRolloutRequest { rollout: which.rollout.into(), host };
             let explanation = session.ask(About::Host, async |client| client.explain_rollout(request).await).await?;
@@ -237,9 +260,10 @@ async fn act(session: &mut Session<'_>, command: RolloutCommand) -> Result<(), C
             };
             changed(session, said, async |client| client.pause_rollout(RolloutReasonRequest::from(which)).await).await
         }
-        RolloutCommand::Resume(which) => {
+        RolloutCommand::Resume { which, reason } => {
+            let request = RolloutReasonRequest { rollout: which.rollout.into(), reason: reason.unwrap_or_default() };
             let said = |rollout: &Rollout| format!("{} goes on.\nNext: `patchwave rollout watch {}`", rollout.id, rollout.id);
-            changed(session, said, async |client| client.resume_rollout(RolloutReasonRequest::from(which)).await).await
+            changed(session, said, async |client| client.resume_rollout(request).await).await
         }
         RolloutCommand::Abort(which) => {
             changed(session, show::aborted, async |client| client.abort_rollout(RolloutReasonRequest::from(which)).await).await
@@ -264,7 +288,7 @@ async fn start(session: &mut Session<'_>, which: Which, despite_lints: bool, wat
     if watch {
         let started = session.ask(About::Rollout, async |client| client.start_rollout(request).await).await?;
         session.printer.talk(&format!("{} is {}.", started.id, one_line(&started.state)));
-        return follow::run(session, &which.rollout).await;
+        return follow::run(session, &which.rollout, Until::Waves).await;
     }
     let said =
         |rollout: &Rollout| format!("{} is {}.\nNext: `patchwave rollout watch {}`", rollout.id, one_line(&rollout.state), rollout.id);
