@@ -27,7 +27,7 @@ pub struct HaltArguments {
     /// Only show whether the fleet is halted
     #[arg(long, conflicts_with_all = ["lift", "reason"])]
     pub status: bool,
-    /// Why; shown to everybody who looks at a rollout
+    /// Why; `halt --status` and `events` tell it
     #[arg(long, value_parser = values::reason)]
     pub reason: Option<String>,
 }

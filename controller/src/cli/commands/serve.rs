@@ -22,7 +22,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArguments {
-    /// Settings file; fragments in conf.d beside it are read too
+    /// Settings file; with controller.toml, fragments in controller.conf.d/*.toml beside it are read too
     #[arg(long, value_name = "FILE", required_unless_present = "state_dir")]
     pub config: Option<PathBuf>,
     /// Where the controller keeps everything, as `patchwave init` made it

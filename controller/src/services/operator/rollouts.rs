@@ -1,6 +1,6 @@
 //! Rollouts: plan, approve, start, watch, explain, pause, resume, abort, take back.
 
-use patchwave_common::domain::{HostId, RolloutId, Selector};
+use patchwave_common::domain::{HostId, OperatorName, RolloutId, Selector, Timestamp};
 use patchwave_proto::operator::v1 as wire;
 use tonic::Status;
 
@@ -11,7 +11,7 @@ use crate::conductor::{Act, ActError, Conductor, PlanAsk, PlanAskKind, PlanRefus
 use crate::records::FleetEvent;
 use crate::rollout::lint::Severity;
 use crate::rollout::planner::UpdateRequest;
-use crate::store::MAX_PAGE;
+use crate::store::{Change, MAX_PAGE, Write};
 
 /// Characters of a reason.
 const MAX_REASON_CHARS: usize = 500;
@@ -39,7 +39,18 @@ pub(super) async fn plan(call: &Call, request: wire::PlanRolloutRequest) -> Resu
 }
 
 pub(super) async fn rollback(call: &Call, request: wire::RolloutReasonRequest) -> Result<wire::RolloutPlan, Status> {
-    follow_up(call, &request.rollout, PlanAskKind::Reverse).await
+    let planned = follow_up(call, &request.rollout, PlanAskKind::Reverse).await?;
+    let made = planned.rollout.as_ref().map_or("", |rollout| rollout.id.as_str());
+    if let Some(event) = rollback_event(call.at, &call.name, &id(&request.rollout)?, &id(made)?, &reason(&request.reason)) {
+        call.write(Write::new(vec![Change::AppendEvent(event)])).await?;
+    }
+    Ok(planned)
+}
+
+/// Why healthy hosts shall be taken back too; a plan has no place for it.
+fn rollback_event(at: Timestamp, by: &OperatorName, of: &RolloutId, made: &RolloutId, reason: &str) -> Option<FleetEvent> {
+    let text = format!("rollout {made} was planned by {by} to take back rollout {of}: {reason}");
+    (!reason.is_empty()).then(|| FleetEvent { at, kind: "rollback-planned".to_owned(), host: None, rollout: Some(made.clone()), text })
 }
 
 pub(super) async fn replan(call: &Call, request: wire::RolloutRequest) -> Result<wire::RolloutPlan, Status> {
@@ -188,4 +199,22 @@ async fn with<T: Send + 'static>(
     let wanted = id.clone();
     let looked = call.app.conductor.ask(move |conductor| conductor.view(&wanted, look)).await;
     looked.map_err(|error| Status::unavailable(error.to_string()))?.ok_or_else(|| Status::not_found(format!("there is no rollout {id}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn why_a_rollback_was_planned_is_told_with_the_reverse_rollout() {
+        let (of, made) = (RolloutId::parse("r-old").unwrap(), RolloutId::parse("r-new").unwrap());
+        let by = OperatorName::parse("anna").unwrap();
+        let event = rollback_event(Timestamp(0), &by, &of, &made, "slow after a week").unwrap();
+        assert_eq!(
+            (event.rollout.as_ref(), event.text.as_str()),
+            (Some(&made), "rollout r-new was planned by anna to take back rollout r-old: slow after a week")
+        );
+        assert_eq!(rollback_event(Timestamp(0), &by, &of, &made, ""), None);
+    }
 }

@@ -15,7 +15,7 @@ use crate::cli::text::{Tone, count, one_line, relative};
 use crate::cli::{CliError, Session, values};
 
 const LIST_EXAMPLES: &str = "\
-A selector is a list of conditions, joined by commas; all must hold. Keys are labels, or id, name, os, release, arch, mode, state.
+A selector is a list of conditions, joined by commas; all must hold. Keys are labels, or id, name, os, release, codename, arch, mode, state.
 
 Examples:
   patchwave host list
