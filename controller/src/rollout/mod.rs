@@ -29,6 +29,7 @@ mod rejected;
 mod state;
 mod step;
 mod view;
+mod words;
 
 pub use event::{
     AbsenceCause, Event, MAX_HOSTS_PER_EVENT, Ordered, Outcome, PassReason, PauseReason, Progress, Recorded, SilenceCause, StopReason,

@@ -9,6 +9,7 @@ use super::named::named;
 use super::plan::WaveIndex;
 use super::state::{CHANGED, CHARGED, Life, ORDERED, Phase, Rollout, RolloutState, Staging, WaveState};
 use super::view::Liveness;
+use super::words::{hosts, hosts_are};
 use crate::records::Actor;
 
 /// A sentence names so many hosts; the others are in the list of hosts.
@@ -245,8 +246,8 @@ impl Rollout {
             Life::Stopping { .. } | Life::Aborting { .. } => self.ending_text(),
             Life::Ended { text, .. } => match self.tallies.unresolved() {
                 0 => text.clone(),
-                left if text.is_empty() => format!("{left} hosts are neither updated nor restored"),
-                left => format!("{text}; {left} hosts are neither updated nor restored"),
+                left if text.is_empty() => format!("{} neither updated nor restored", hosts_are(left)),
+                left => format!("{text}; {} neither updated nor restored", hosts_are(left)),
             },
         }
     }
@@ -284,7 +285,8 @@ impl Rollout {
             Life::Stopping { reason: StopReason::WaveLimit(wave) } => {
                 let (name, limit) = self.plan.rule(*wave).map_or(("", 0), |rule| (rule.name.as_str(), rule.failure_limit));
                 let charged = self.wave_state(*wave).map_or(0, |state| state.charged);
-                format!("{charged} hosts of wave \"{name}\" were harmed and its limit is {limit}: {}", self.harm_text())
+                let verb = if charged == 1 { "was" } else { "were" };
+                format!("{} of wave \"{name}\" {verb} harmed and its limit is {limit}: {}", hosts(charged), self.harm_text())
             }
             Life::Aborting { by, reason } if reason.is_empty() => format!("aborted by {}", by.name()),
             Life::Aborting { by, reason } => format!("aborted by {}: {reason}", by.name()),

@@ -217,7 +217,7 @@ fn an_order_back_that_is_refused_is_given_again_and_at_last_needs_a_person() {
         sim.wait(MINUTE);
     }
     assert_eq!((sim.phase(&canaries[0]), sim.state()), (Phase::NeedsAttention, RolloutState::NeedsAttention));
-    assert!(sim.rollout.summary().reason.contains("1 hosts are neither updated nor restored"), "{}", sim.rollout.summary().reason);
+    assert!(sim.rollout.summary().reason.contains("1 host is neither updated nor restored"), "{}", sim.rollout.summary().reason);
 }
 
 #[test]
@@ -288,6 +288,22 @@ fn a_reverse_rollout_takes_healthy_hosts_back_in_waves() {
     let outcome = sim.log.iter().find_map(|recorded| if let Event::Completed { outcome } = recorded.event { Some(outcome) } else { None });
     assert_eq!((outcome, sim.state()), (None, RolloutState::Paused), "one failure of two allowed: too little evidence");
     assert_ne!(outcome, Some(Outcome::Stopped));
+}
+
+#[test]
+fn a_reverse_rollout_passes_a_test_ring_that_has_nothing_to_take_back() {
+    let (sim, canaries) = canaries_on(&three_waves());
+    let mut hosts = sim.rollout.reversible();
+    hosts.insert(host_id(&canaries[0]), hosts[&host_id("test-0")].clone());
+    hosts.retain(|host, _| *host == host_id(&canaries[0]));
+    let kind = RequestKind::Reverse { of: rollout_id(), hosts };
+    let request = PlanRequest { rollout: RolloutId::parse("r-back").unwrap(), kind, ..request() };
+    let (plan, _) = plan_for(&simple_fleet(6), &request, &three_waves()).unwrap();
+    let mut sim = Sim::of(rollout_log::seal(plan).0);
+    sim.record(Event::Started { by: crate::fleet::alice() }).unwrap();
+    sim.settle();
+    assert_eq!(sim.state(), RolloutState::Running, "it waits for nobody");
+    assert!(sim.rollout.directive_for(&host_id(&canaries[0])).is_some());
 }
 
 #[test]

@@ -36,12 +36,13 @@ pub fn changes(before: Option<&RolloutDetail>, now: &RolloutDetail) -> Vec<Strin
 /// One wave as a line, without its running time, which always changes.
 fn story(wave: &WaveProgress) -> String {
     let counts: Vec<String> = counts(wave).into_iter().map(|(text, _)| text).collect();
+    let counts = if counts.is_empty() { "no host".to_owned() } else { counts.join(" ") };
     let waits = if wave.waiting_for.is_empty() || wave.state == "waiting" {
         String::new()
     } else {
         format!("; waits for: {}", timeless(&wave.waiting_for))
     };
-    format!("wave {} {}: {}{waits}", one_line(&wave.name), one_line(&wave.state), counts.join(" "))
+    format!("wave {} {}: {}{waits}", one_line(&wave.name), one_line(&wave.state), counts)
 }
 
 /// A reason is told once, though the time that it names may count down in it.

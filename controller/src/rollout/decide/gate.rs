@@ -9,6 +9,7 @@ use crate::rollout::progress::Waiting;
 use crate::rollout::state::{Phase, Rollout, Staging};
 use crate::rollout::step::Evidence;
 use crate::rollout::view::{Liveness, Presence};
+use crate::rollout::words::{hosts, hosts_are};
 
 /// A gate's verdict now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,12 +39,13 @@ impl Rollout {
         if evidence.open > 0 || evidence.in_flight > 0 {
             Gate::Watch(self.work_waiting(wave, &evidence, at, view))
         } else if evidence.soaking > 0 {
-            watch(WaitingReason::Soaking, format!("{} hosts must stay healthy for a while", evidence.soaking), evidence.soaked_at)
+            let until = evidence.soaked_at.map_or_else(|| "for a while".to_owned(), |until| format!("until {until}"));
+            watch(WaitingReason::Soaking, format!("{} must stay healthy {until}", hosts(evidence.soaking)), evidence.soaked_at)
         } else if evidence.offline > budget {
-            let text = format!("{} hosts are away and the policy's budget is {budget}", evidence.offline);
+            let text = format!("{} away and the policy's budget is {budget}", hosts_are(evidence.offline));
             watch(WaitingReason::Offline, text, self.time_limit_at(wave))
         } else if evidence.offline > 0 {
-            let text = format!("{}; {} hosts are away and could return", too_few(&evidence, rule.minimum), evidence.offline);
+            let text = format!("{}; {} away and could return", too_few(&evidence, rule.minimum), hosts_are(evidence.offline));
             watch(WaitingReason::TooLittleEvidence, text, self.time_limit_at(wave))
         } else if evidence.hosts == evidence.retired {
             let why = planned.emptied.map_or("all of its hosts were retired", |emptied| match emptied {
@@ -77,16 +79,20 @@ impl Rollout {
                 return waiting;
             }
             if !release.hosts.is_empty() {
-                return Waiting { reason: WaitingReason::Due, text: format!("{} hosts are ordered now", release.hosts.len()), until: None };
+                return Waiting {
+                    reason: WaitingReason::Due,
+                    text: format!("{} ordered now", hosts_are(release.hosts.len())),
+                    until: None,
+                };
             }
         }
         let downloading = self.plan.members(wave).iter().filter(|&&host| {
             self.hosts.phase(host) == Phase::Pending && matches!(self.hosts.staging(host), Staging::Asked | Staging::NotAsked)
         });
         match (evidence.in_flight, downloading.count()) {
-            (0, count) => Waiting { reason: WaitingReason::Staging, text: format!("{count} hosts are downloading"), until: None },
+            (0, count) => Waiting { reason: WaitingReason::Staging, text: format!("{} downloading", hosts_are(count)), until: None },
             (count, _) => {
-                Waiting { reason: WaitingReason::InFlight, text: format!("{count} hosts are applying or verifying"), until: None }
+                Waiting { reason: WaitingReason::InFlight, text: format!("{} applying or verifying", hosts_are(count)), until: None }
             }
         }
     }
@@ -152,7 +158,7 @@ fn watch(reason: WaitingReason, text: String, until: Option<Timestamp>) -> Gate 
 }
 
 fn too_few(evidence: &Evidence, minimum: u32) -> String {
-    let mut text = format!("{} hosts are proved healthy and the gate wants {minimum}", evidence.soaked);
+    let mut text = format!("{} proved healthy and the gate wants {minimum}", hosts_are(evidence.soaked));
     for (count, what) in [(evidence.charged, "failed"), (evidence.refused, "refused"), (evidence.not_staged, "could not stage")] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));

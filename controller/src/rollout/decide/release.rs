@@ -10,6 +10,7 @@ use crate::rollout::plan::{HostIndex, WaveIndex};
 use crate::rollout::progress::Waiting;
 use crate::rollout::state::{Phase, Rollout, Staging};
 use crate::rollout::view::{Liveness, Presence, Standing};
+use crate::rollout::words::hosts_are;
 
 /// What can be ordered now, and what holds back the first host that cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,7 +39,7 @@ impl Room<'_> {
         let at_site = *self.by_site.entry(site).or_insert_with(|| self.rollout.tallies.in_flight_at(site));
         let limit = self.rollout.unavailable_limit();
         if self.unavailable >= limit {
-            return Err((WaitingReason::Unavailable, format!("{} hosts are unproved and the policy allows {limit}", self.unavailable)));
+            return Err((WaitingReason::Unavailable, format!("{} unproved and the policy allows {limit}", hosts_are(self.unavailable))));
         }
         let wave_limit = self.rollout.plan.rule(wave).map_or(0, |rule| rule.max_in_flight);
         if in_wave >= wave_limit || at_site >= policy.limits.max_in_flight_per_site {

@@ -92,7 +92,7 @@ fn one_of_each_kind_first(free: &[(usize, &Chosen<'_>)]) -> Vec<usize> {
 
 /// Why a wave took nobody.
 fn emptied(rule: &WaveRule, chosen: &[Chosen<'_>], fleet: &[PlanningHost<'_>], reasons: &BTreeMap<&HostId, ExclusionReason>) -> Emptied {
-    use ExclusionReason::{AlreadyAtVersion, NotAskedFor, NotSelected, ReportOnly, Retired};
+    use ExclusionReason::{AlreadyAtVersion, NotAskedFor, NotSelected, NothingToTakeBack, ReportOnly, Retired};
     let selected = |host: &PlanningHost<'_>| host.is_selected_by(&rule.hosts);
     if chosen.iter().any(|chosen| chosen.wave.is_none() && selected(chosen.host)) {
         return Emptied::Excluded;
@@ -108,7 +108,7 @@ fn emptied(rule: &WaveRule, chosen: &[Chosen<'_>], fleet: &[PlanningHost<'_>], r
         .collect();
     match told.as_slice() {
         [] => Emptied::NoHost,
-        reasons if reasons.iter().all(|reason| *reason == AlreadyAtVersion) => Emptied::UpToDate,
+        reasons if reasons.iter().all(|reason| matches!(reason, AlreadyAtVersion | NothingToTakeBack)) => Emptied::UpToDate,
         _ => Emptied::Excluded,
     }
 }

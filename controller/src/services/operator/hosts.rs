@@ -21,7 +21,9 @@ pub(super) fn find(call: &Call, text: &str) -> Result<Arc<FleetHost>, Status> {
 
 pub(super) async fn list(call: &Call, request: wire::ListHostsRequest) -> Result<Rows<wire::Host>, Status> {
     let selector = parsed("selector", Selector::parse(&request.selector))?;
-    let hosts = call.app.fleet.all();
+    let mut hosts = call.app.fleet.all();
+    // By name, as people look for it; the sort is stable, so those of one name stay in the order of their ids.
+    hosts.sort_by(|left, right| left.record.facts.hostname.cmp(&right.record.facts.hostname));
     Ok(Rows::of(hosts.iter().filter(|host| host.matches(&selector)).map(|host| view(call, host)).collect()))
 }
 
