@@ -101,6 +101,9 @@ impl Conductor {
         }
         pending.reconcile.extend(transition.hosts.iter().filter_map(|index| rollout.plan().host(*index).cloned()));
         pending.lines.extend(story::lines(id, rollout, &recorded, &self.fleet));
+        if matches!(recorded.event, Event::Resumed { .. } | Event::HaltLifted { .. }) {
+            pending.leases.extend(rollout.leases_due());
+        }
         if let Event::Quarantined { keys } = &recorded.event {
             let reason = story::quarantine_reason(id, rollout);
             pending.quarantine.extend(keys.iter().map(|key| QuarantineRecord {
@@ -174,7 +177,7 @@ impl Conductor {
                 failure = Some(error);
                 continue;
             }
-            self.publish_claims();
+            self.publish_claims_of(pending.claims.iter().map(|(host, _)| host).chain(&pending.unclaimed));
             for (host, generation) in &pending.leases {
                 self.grant(&id, host, *generation);
             }
@@ -205,11 +208,11 @@ impl Conductor {
         }
         changes.push(Change::AppendRollout { rollout: id.clone(), expected: pending.expected, records });
         // A host may be ordered and let go within one batch: what counts is how it ends.
-        let held: BTreeSet<&HostId> = self.claims.iter().filter(|(_, (holder, _))| holder == id).map(|(host, _)| host).collect();
+        let is_held = |host: &HostId| self.claims.get(host).is_some_and(|(holder, _)| holder == id);
         for (host, generation) in &pending.claims {
             changes.push(Change::Claim { host: host.clone(), rollout: id.clone(), generation: *generation });
         }
-        for host in pending.unclaimed.iter().filter(|host| !held.contains(host)) {
+        for host in pending.unclaimed.iter().filter(|&host| !is_held(host)) {
             changes.push(Change::ReleaseClaim { host: host.clone(), rollout: id.clone() });
         }
         changes.extend(pending.quarantine.iter().map(|record| Change::PutQuarantine(Box::new(record.clone()))));

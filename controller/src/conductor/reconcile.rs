@@ -60,6 +60,17 @@ impl Conductor {
         self.sessions.broadcast(&ToAgent::Quarantine(self.quarantine.iter().cloned().collect()));
     }
 
+    /// Lets the rest of the controller see who orders these hosts now.
+    pub(super) fn publish_claims_of<'a>(&self, hosts: impl Iterator<Item = &'a HostId>) {
+        let mut claims = self.shared.claims.write().unwrap_or_else(PoisonError::into_inner);
+        for host in hosts {
+            match self.claims.get(host) {
+                Some((rollout, _)) => claims.insert(host.clone(), rollout.clone()),
+                None => claims.remove(host),
+            };
+        }
+    }
+
     /// Lets the rest of the controller see who orders whom.
     pub(super) fn publish_claims(&self) {
         let claims = self.claims.iter().map(|(host, (rollout, _))| (host.clone(), rollout.clone())).collect();

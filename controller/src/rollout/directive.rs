@@ -73,6 +73,15 @@ impl Rollout {
         }
     }
 
+    /// The hosts that may have asked for their lease while none could be given: to be offered one when that is over. Whoever has begun
+    /// already ignores it.
+    #[must_use]
+    pub fn leases_due(&self) -> Vec<(HostId, Generation)> {
+        let applying = self.hosts_in(|phase| phase == Phase::Applying);
+        let named = applying.filter_map(|index| Some((self.plan.host(index)?.clone(), self.hosts.generation(index))));
+        named.filter(|(host, generation)| self.may_begin(host, *generation)).collect()
+    }
+
     /// The event that a host's report is.
     ///
     /// # Errors

@@ -78,8 +78,14 @@ fn a_lost_lease_is_given_again_only_while_things_may_begin() {
     let generation = sim.rollout.directive_for(&host_id("test-0")).unwrap().generation;
     assert!(sim.rollout.may_begin(&host_id("test-0"), generation));
     assert!(!sim.rollout.may_begin(&host_id("test-0"), Generation { epoch: 0, counter: 1 }));
+    let due = [(host_id("test-0"), generation)];
+    assert_eq!(sim.rollout.leases_due(), due);
     pause(&mut sim);
     assert!(!sim.rollout.may_begin(&host_id("test-0"), generation));
+    assert_eq!(sim.rollout.leases_due(), [], "nothing begins in a pause");
+    sim.record(Event::Resumed { by: alice() }).unwrap();
+    assert_eq!(sim.rollout.leases_due(), due, "it asked in vain and is offered one now");
+    pause(&mut sim);
     sim.report("test-0", DirectiveProgress::Refused { reason: RefusalReason::NoLease, detail: String::new() });
     assert_eq!((sim.phase("test-0"), sim.rollout.charged()), (Phase::Pending, 0));
 }

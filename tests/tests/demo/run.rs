@@ -106,7 +106,7 @@ impl Ended {
     /// No file and no process.
     pub fn assert_nothing_left(&self) {
         let left: Vec<_> = fs::read_dir(self.folders.temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(left, [PathBuf::new(); 0], "files are left");
+        assert_eq!(left, Vec::<PathBuf>::new(), "files are left");
         assert_eq!(processes_that_name(self.folders.temporary.path()), [""; 0], "processes are left");
     }
 }

@@ -120,7 +120,7 @@ impl Machine {
 
     fn clock_refusal(&self) -> Option<Refusal> {
         let hint = "(hint: `timedatectl` shows whether time is synchronised)";
-        let detail = match self.clock_offset_ms {
+        let detail = match self.clock_offset_ms() {
             Some(offset_ms) if offset_ms.unsigned_abs() <= CLOCK_OFF_MS => return None,
             Some(offset_ms) => {
                 let off = patchwave_common::domain::show_duration(Duration::from_millis(offset_ms.unsigned_abs()));
@@ -129,6 +129,16 @@ impl Machine {
             None => "the controller has not told its time yet, so the clock cannot be judged".to_owned(),
         };
         Some(Refusal::new(RefusalReason::ClockOff, detail))
+    }
+
+    /// How far the controller's clock is ahead of this host's by now: as at the welcome, and this host's may have been set since.
+    fn clock_offset_ms(&self) -> Option<i64> {
+        let (offset_ms, then_ms) = self.clock_at_welcome?;
+        Some(offset_ms.saturating_sub(self.civil_ahead_of_boot_ms().saturating_sub(then_ms)))
+    }
+
+    pub(super) fn civil_ahead_of_boot_ms(&self) -> i64 {
+        self.now.wall.0.saturating_sub(i64::try_from(self.now.boottime_ms).unwrap_or(i64::MAX))
     }
 
     /// Rule 13 on the host: a version in quarantine is neither staged nor applied, whatever the order says.

@@ -89,7 +89,7 @@ impl Machine {
 
     /// The session is up: asked aloud, for what is said before the welcome may not have been heard.
     pub(super) fn welcomed(&mut self, offset_ms: i64) {
-        self.clock_offset_ms = Some(offset_ms);
+        self.clock_at_welcome = Some((offset_ms, self.civil_ahead_of_boot_ms()));
         self.ask_again();
     }
 

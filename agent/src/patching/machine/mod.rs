@@ -54,7 +54,8 @@ pub struct Machine {
     /// Reports of the present directive, or of the one that ended last.
     history: Option<History>,
     hold: Option<String>,
-    clock_offset_ms: Option<i64>,
+    /// How far the clocks were apart at the last welcome, and how far this host's civil clock was ahead of its boot clock then.
+    clock_at_welcome: Option<(i64, i64)>,
     quarantine: BTreeSet<QuarantineKey>,
     next_job: u64,
     now: Moment,

@@ -41,7 +41,7 @@ impl Machine {
             fence,
             history,
             hold,
-            clock_offset_ms: None,
+            clock_at_welcome: None,
             quarantine,
             next_job: 0,
             now: now.clone(),

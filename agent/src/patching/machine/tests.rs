@@ -43,6 +43,7 @@ impl Desk {
 
     fn pass(&mut self, seconds: u64) -> Vec<Action> {
         self.now.boottime_ms += seconds * 1000;
+        self.now.wall.0 += i64::try_from(seconds).unwrap() * 1000;
         self.tell(Input::Tick)
     }
 
@@ -362,6 +363,19 @@ fn a_concluded_case_is_taken_back_only_where_the_host_still_is_as_it_was_left() 
         assert_eq!(refusal(&told), refused);
         assert_eq!(starts(&told).is_some(), refused.is_none());
     }
+}
+
+#[test]
+fn a_clock_that_is_set_during_a_session_counts_as_it_is_now() {
+    const TWO_HOURS_MS: i64 = 7_200_000;
+    let mut desk = Desk::new();
+    desk.tell(Input::ClockOffset { offset_ms: TWO_HOURS_MS });
+    desk.now.wall.0 += TWO_HOURS_MS;
+    desk.pass(3600);
+    assert_eq!(refusal(&desk.order(orders::apply(1, true))), None, "it was mended");
+    let mut desk = Desk::new();
+    desk.now.wall.0 -= TWO_HOURS_MS;
+    assert_eq!(refusal(&desk.order(orders::apply(1, true))), Some(RefusalReason::ClockOff), "it went wrong");
 }
 
 #[test]

@@ -33,8 +33,8 @@ impl Debian {
     pub(super) async fn install(&self, roots: &[PathBuf]) -> anyhow::Result<()> {
         let source = self.repository.source_line(&self.server.url());
         let mut tasks = tokio::task::JoinSet::new();
-        for root in roots.iter().cloned() {
-            let source = source.clone();
+        for root in roots {
+            let (root, source) = (root.clone(), source.clone());
             tasks
                 .spawn_blocking(move || install_first(&root, source).with_context(|| format!("installing the shop in {}", root.display())));
         }

@@ -45,7 +45,7 @@ struct Contents {
 
 /// Where packages come from, and how they got onto the hosts.
 pub(super) enum Shop {
-    Debian(Debian),
+    Debian(Box<Debian>),
     Simulated(Simulated),
 }
 
@@ -59,7 +59,7 @@ impl Shop {
             }
             Choice::Simulated => Self::Simulated(Simulated::default()),
             Choice::Auto if !missing.is_empty() => Self::Simulated(Simulated::default()),
-            Choice::Auto | Choice::Apt => Self::Debian(Debian::serve(place)?),
+            Choice::Auto | Choice::Apt => Self::Debian(Box::new(Debian::serve(place)?)),
         };
         shop.publish(FIRST)?;
         Ok(shop)
