@@ -5,7 +5,6 @@
 mod apt_archive;
 mod apt_database;
 mod apt_interrupted;
-mod apt_machine;
 mod apt_world;
 mod capture;
 mod contract;
