@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::embedded::engine::{Engine, RowChange, Rows, Visit};
 use super::{Result, StoreError};
@@ -32,6 +33,11 @@ const COMMITS_KEY: &[u8] = &[u8::MAX, 0];
 const ACKNOWLEDGED_FILE: &str = "patchwave-acknowledged";
 /// File whose lock keeps a second controller out; sled's own error for that cannot be told from others.
 const LOCK_FILE: &str = "patchwave-lock";
+
+/// Sled's threads let go within milliseconds of the last handle's end, on a busy machine within some hundred.
+const LET_GO_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks.
+const LET_GO_PAUSE: Duration = Duration::from_millis(10);
 
 /// Rows in a sled database.
 pub(crate) struct SledEngine {
@@ -71,7 +77,7 @@ impl SledEngine {
         let acknowledged = private_file(ACKNOWLEDGED_FILE).map_err(|error| io("open the file of commits", &error))?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let (database, commits) = guarded(path, || {
-            let database = config.open().map_err(|error| translate(path, error))?;
+            let database = open_when_let_go(&config).map_err(|error| translate(path, error))?;
             let commits = database.get(COMMITS_KEY).map_err(|error| translate(path, error))?;
             Ok((database, commits.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes)))
         })?;
@@ -144,6 +150,20 @@ fn read_number(file: &File) -> std::io::Result<u64> {
 /// Runs a part of sled that is known to panic on damaged files.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::damaged(path, "sled gave up on its files")))
+}
+
+/// Sled lets go of its own lock some time after its last handle is gone. Ours is held here, so nobody else has the folder open.
+#[allow(clippy::disallowed_methods)] // Nothing tells when sled has let go.
+fn open_when_let_go(config: &sled::Config) -> sled::Result<sled::Db> {
+    let deadline = Instant::now() + LET_GO_LIMIT;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") && Instant::now() < deadline => {
+                std::thread::sleep(LET_GO_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn translate(path: &Path, error: sled::Error) -> StoreError {
