@@ -30,6 +30,8 @@ pub struct ControllerSetup {
     pub serve: Vec<String>,
     /// Variables for every call, so that operator verbs find the operator's context.
     pub environment: Vec<(String, String)>,
+    /// A fragment of settings and its place, written after the initialisation.
+    pub settings: Option<(PathBuf, String)>,
 }
 
 impl ControllerSetup {
@@ -45,6 +47,8 @@ impl ControllerSetup {
             initialise: words(&init),
             serve: words(&["serve", "--state-dir", &state, "--listen", &listen]),
             environment: vec![("XDG_CONFIG_HOME".to_owned(), config), ("HOME".to_owned(), directory.display().to_string())],
+            // A lost link is noticed after three heartbeats: in seconds here, so that tests need not wait for minutes.
+            settings: Some((directory.join("state/controller.conf.d/tests.toml"), "heartbeat = \"4s\"\n".to_owned())),
         }
     }
 }
@@ -86,6 +90,10 @@ impl Controller {
         };
         let initialise: Vec<&str> = controller.setup.initialise.iter().map(String::as_str).collect();
         controller.run(&initialise)?;
+        if let Some((path, text)) = &controller.setup.settings {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         controller.serve()?;
         Ok(controller)
     }

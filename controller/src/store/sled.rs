@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_store_opens_again_as_soon_as_it_was_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        for number in 0..20 {
+            let engine = SledEngine::open(&path).unwrap();
+            engine.commit(vec![row(number, 1000)]).unwrap();
+        }
+    }
+
+    #[test]
     fn every_commit_syncs_the_files_before_it_returns() {
         let folder = tempfile::tempdir().unwrap();
         let engine = SledEngine::open(&folder.path().join("store")).unwrap();
