@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: BackupArguments, session: &mut Session<'_>) -
     let written = save(&file, force, chunks).await?;
     session.printer.talk(&format!(
         "{} in {}. It holds the authority's private key: keep it where nobody else can read it.\nNext: try it: `patchwave restore {} --state-dir \
-         A-NEW-DIRECTORY`",
+         A-NEW-DIRECTORY --name NAME`",
         bytes(written),
         file.display(),
         file.display()

@@ -21,7 +21,7 @@ user that the controller will run as; the context is written below that user's c
 
 Examples:
   patchwave init --state-dir ./state --trust-domain lab --name localhost --operator anna
-  patchwave init --state-dir /var/lib/patchwave --trust-domain fleet.example \\
+  patchwave init --state-dir /var/lib/patchwave/controller --trust-domain fleet.example \\
       --name patchwave.example --name 192.0.2.7 --operator anna";
 
 /// Arguments of `init`.

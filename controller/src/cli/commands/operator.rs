@@ -27,7 +27,7 @@ Examples:
   patchwave operator create ben --role approver
   patchwave operator create ci --role operator
   patchwave operator create anna --role admin      again, when her certificate has expired, is about to, or was revoked
-  patchwave operator create anna --role admin --state-dir /var/lib/patchwave
+  patchwave operator create anna --role admin --state-dir /var/lib/patchwave/controller
                                                    on the controller's machine, as its user, with the controller stopped";
 const LIST_EXAMPLES: &str = "\
 Examples:

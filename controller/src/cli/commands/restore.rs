@@ -20,7 +20,7 @@ Raises the epoch of the store, so that agents refuse orders of the controller th
 Operators' contexts stay good if the names do.
 
 Examples:
-  patchwave restore fleet.backup --state-dir /var/lib/patchwave --name patchwave.example
+  patchwave restore fleet.backup --state-dir /var/lib/patchwave/controller --name patchwave.example
   patchwave restore fleet.backup --state-dir ./state --name localhost --store sled";
 
 /// Arguments of `restore`.

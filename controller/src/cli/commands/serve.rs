@@ -14,7 +14,7 @@ Without --config the settings are those in the state directory, which `patchwave
 SIGTERM ends it in order: what was acknowledged is on disk, and agents reconnect to the next run.
 
 Examples:
-  patchwave serve --state-dir /var/lib/patchwave
+  patchwave serve --state-dir /var/lib/patchwave/controller
   patchwave serve --state-dir ./state --listen 127.0.0.1:7443
   patchwave serve --config /etc/patchwave/controller.toml --log debug --log-format json";
 
