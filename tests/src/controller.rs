@@ -47,8 +47,8 @@ impl ControllerSetup {
             initialise: words(&init),
             serve: words(&["serve", "--state-dir", &state, "--listen", &listen]),
             environment: vec![("XDG_CONFIG_HOME".to_owned(), config), ("HOME".to_owned(), directory.display().to_string())],
-            // A lost link is noticed after three heartbeats: in seconds here, so that tests need not wait for minutes.
-            settings: Some((directory.join("state/controller.conf.d/tests.toml"), "heartbeat = \"4s\"\n".to_owned())),
+            // A lost link is noticed after three heartbeats and believed after the grace: in seconds here, not in minutes.
+            settings: Some((directory.join("state/controller.conf.d/tests.toml"), "heartbeat = \"4s\"\ngrace = \"20s\"\n".to_owned())),
         }
     }
 }

@@ -30,6 +30,7 @@ use std::time::Duration;
 use patchwave_common::domain::{DirectiveProgress, Generation, HostId, QuarantineKey, RolloutId, Timestamp};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 pub use acts::{Act, ActError};
 pub use handle::{ConductorHandle, WeakWorld};
@@ -117,6 +118,10 @@ pub struct Conductor {
     quarantine: BTreeSet<QuarantineKey>,
     /// When every rollout is to be looked at although nothing was heard of it.
     look_all: bool,
+    /// When every rollout was looked at last.
+    looked: Instant,
+    /// Whether absence counts by now: hosts that were not heard of since the start are offline from then on, and nobody tells.
+    absence_counts: bool,
     wakes: BTreeMap<RolloutId, Timestamp>,
 }
 
@@ -161,6 +166,8 @@ pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError>
         halt: Halt::default(),
         quarantine: BTreeSet::new(),
         look_all: true,
+        looked: Instant::now(),
+        absence_counts: false,
         wakes: BTreeMap::new(),
     };
     conductor.load_all().await?;
@@ -187,6 +194,7 @@ impl Conductor {
                     Err(_) => break,
                 }
             }
+            self.look_where_nobody_told();
             self.decide(&mut batch).await;
             self.flush(batch).await;
         }
@@ -198,7 +206,22 @@ impl Conductor {
             return Duration::ZERO;
         }
         let now = self.clock.now();
-        self.wakes.values().min().map_or(LOOK_AT_LEAST_EVERY, |wake| wake.since(now)).min(LOOK_AT_LEAST_EVERY)
+        let absence = (!self.absence_counts).then(|| self.fleet.grace_ends_at());
+        let due = self.wakes.values().copied().chain(absence).min();
+        let latest = LOOK_AT_LEAST_EVERY.saturating_sub(self.looked.elapsed());
+        due.map_or(latest, |due| due.since(now)).min(latest)
+    }
+
+    /// Inputs come without end where people watch a rollout, so that a pause between them is no sign that it is time to look.
+    fn look_where_nobody_told(&mut self) {
+        if !self.absence_counts && self.fleet.grace_ends_at() <= self.clock.now() {
+            self.absence_counts = true;
+            self.look_all = true;
+        }
+        self.look_all |= self.looked.elapsed() >= LOOK_AT_LEAST_EVERY;
+        if self.look_all {
+            self.looked = Instant::now();
+        }
     }
 
     async fn take(&mut self, input: Input, batch: &mut Batch) {

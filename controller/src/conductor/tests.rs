@@ -73,3 +73,14 @@ async fn a_host_that_nobody_orders_is_told_once_that_its_directive_is_void() {
     assert!(matches!(told.as_slice(), [ToAgent::Withdraw(_)]), "something else is news: {told:?}");
     assert!(desk.reports(DirectiveProgress::TakenBack).await.is_empty(), "an end needs no word");
 }
+
+#[tokio::test(start_paused = true)]
+async fn questions_without_end_do_not_keep_it_from_looking_at_the_world() {
+    let desk = Desk::new().await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..90 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        longest = longest.max(desk.conductor.ask(|conductor| conductor.looked.elapsed()).await.unwrap());
+    }
+    assert!(longest <= super::LOOK_AT_LEAST_EVERY, "{longest:?}");
+}
