@@ -85,30 +85,19 @@ impl Conductor {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
-    use std::time::Duration;
 
     use patchwave_common::domain::{HostFacts, InstanceId, Timestamp};
     use patchwave_common::runtime::clock::ManualClock;
 
     use super::*;
-    use crate::conductor::{ConductorHandle, ConductorParts, ConductorSettings, start};
-    use crate::fleet::Fleet;
-    use crate::metrics::Metrics;
-    use crate::sessions::Sessions;
-    use crate::store::{Store, StoreHandle, open_memory};
+    use crate::conductor::tests::parts;
+    use crate::conductor::{ConductorHandle, start};
+    use crate::store::{Store, open_memory};
 
     const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
     async fn conductor(store: &Arc<dyn Store>) -> ConductorHandle {
-        let parts = ConductorParts {
-            store: StoreHandle::start(store.clone()).unwrap(),
-            fleet: Arc::new(Fleet::new(NOW, Duration::ZERO)),
-            sessions: Arc::new(Sessions::default()),
-            clock: Arc::new(ManualClock::new(NOW)),
-            metrics: Arc::new(Metrics::default()),
-            settings: ConductorSettings::default(),
-        };
-        start(parts).await.unwrap()
+        start(parts(store.clone(), Arc::new(ManualClock::new(NOW)))).await.unwrap()
     }
 
     /// A host says hello, and everything that follows from it is done.

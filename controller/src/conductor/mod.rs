@@ -105,7 +105,7 @@ pub struct Conductor {
     changed: watch::Sender<u64>,
     rollouts: BTreeMap<RolloutId, Rollout>,
     claims: HashMap<HostId, (RolloutId, Generation)>,
-    /// The directive that each connected host was last sent, so that one that is void can be named when it is withdrawn.
+    /// The directive that each connected host was last sent or has: it is not sent again, and one that is void is named when it is withdrawn.
     sent: HashMap<HostId, Generation>,
     /// The report of each connected host that was answered last because it did not fit.
     answered: HashMap<HostId, (Generation, DirectiveProgress)>,

@@ -12,7 +12,7 @@ use super::{ConductorHandle, ConductorParts, ConductorSettings, start};
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::sessions::{Attached, Sessions};
-use crate::store::{StoreHandle, open_memory};
+use crate::store::{Store, StoreHandle, open_memory};
 
 const GENERATION: Generation = Generation { epoch: 1, counter: 7 };
 
@@ -29,6 +29,18 @@ fn ids_of_hosts_in_a_text_become_names_and_nothing_else_changes() {
     assert_eq!(super::story::with_names(&fleet, text), "harmed: web-1 (unit), h-bbbbbbbbbbbbbbbb; xh-aaaaaaaaaaaaaaaa");
 }
 
+/// A conductor's surroundings: a store, a clock, and nobody there.
+pub(super) fn parts(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> ConductorParts {
+    ConductorParts {
+        store: StoreHandle::start(store).unwrap(),
+        fleet: Arc::new(Fleet::new(clock.now(), Duration::ZERO)),
+        sessions: Arc::new(Sessions::default()),
+        clock,
+        metrics: Arc::new(Metrics::default()),
+        settings: ConductorSettings::default(),
+    }
+}
+
 struct Desk {
     conductor: ConductorHandle,
     host: HostId,
@@ -37,16 +49,8 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let sessions = Arc::new(Sessions::default());
-        let parts = ConductorParts {
-            store: StoreHandle::start(open_memory().unwrap()).unwrap(),
-            fleet: Arc::new(Fleet::new(clock.now(), Duration::ZERO)),
-            sessions: sessions.clone(),
-            clock,
-            metrics: Arc::new(Metrics::default()),
-            settings: ConductorSettings::default(),
-        };
+        let parts = parts(open_memory().unwrap(), Arc::new(SystemClock::new()));
+        let sessions = parts.sessions.clone();
         let conductor = start(parts).await.unwrap();
         let host = HostId::parse("h-aaaaaaaaaaaaaaaa").unwrap();
         let attached = sessions.attach(&host, InstanceId::parse("one").unwrap(), "test".to_owned()).await;

@@ -33,18 +33,23 @@ impl Conductor {
         self.clock.now()
     }
 
-    /// Every wave in numbers.
+    /// Every wave in numbers, with hosts by name in what it waits for.
     #[must_use]
     pub fn progress_of_rollout(&self, rollout: &Rollout) -> Vec<WaveProgress> {
         let now = self.now();
-        rollout.progress(now, &self.world(&rollout.plan().header().rollout, now))
+        let mut waves = rollout.progress(now, &self.world(&rollout.plan().header().rollout, now));
+        for waiting in waves.iter_mut().filter_map(|wave| wave.waiting.as_mut()) {
+            waiting.text = self.with_names(&waiting.text);
+        }
+        waves
     }
 
-    /// What happens with one host, when, or why not.
+    /// What happens with one host, when, or why not, with hosts by name.
     #[must_use]
     pub fn explain(&self, rollout: &Rollout, host: &HostId) -> Explanation {
         let now = self.now();
-        rollout.explain(host, now, &self.world(&rollout.plan().header().rollout, now))
+        let explained = rollout.explain(host, now, &self.world(&rollout.plan().header().rollout, now));
+        Explanation { text: self.with_names(&explained.text), ..explained }
     }
 
     /// A host as people know it.

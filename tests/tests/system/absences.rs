@@ -1,12 +1,12 @@
 //! Scenario 4: hosts cut off before, during and after their wave. The rollout does not stall, silence after applying counts as harm,
 //! absence before it does not, and each host catches up on return.
 
-use anyhow::{Context as _, Result};
-use patchwave_debian_repository::{MaintainerScript, Package, ReleaseFields};
+use anyhow::Result;
+use patchwave_debian_repository::{Package, ReleaseFields};
 use patchwave_tests::{Fleet, Host, wait_for};
 use serde_json::Value;
 
-use super::support::{Patched, REPORT, ROLLOUT, policy_with};
+use super::support::{GATE, Patched, ROLLOUT, is_updated, policy_with, row, stop_at_the_gate, wait_at_the_gate};
 
 const HOSTS: [(&str, &str); 5] =
     [("test-1", "test"), ("before-1", "early"), ("during-1", "early"), ("early-1", "early"), ("broad-1", "broad")];
@@ -23,23 +23,10 @@ const LIMITS: &str =
 
 const OLDER: &str = "1.0-1";
 const NEWER: &str = "2.0-1";
-const GATE: &str = "/run/patchwave-tests-gate";
-const AT_THE_GATE: &str = "/run/patchwave-tests-at-the-gate";
 
 fn package(version: &str) -> Package {
-    let wait = format!("if [ -e {GATE} ]; then : >{AT_THE_GATE}; while [ -e {GATE} ]; do sleep 0.1; done; fi");
     let package = Package::new("far", version).file("/usr/share/far/version", 0o644, format!("{version}\n"));
-    if version == NEWER { package.script(MaintainerScript::AfterInstallation, &wait) } else { package }
-}
-
-fn row<'a>(detail: &'a Value, host: &str) -> Result<&'a Value> {
-    let rows = detail["hosts"].as_array().context("no hosts")?;
-    rows.iter().find(|row| row["name"] == host).with_context(|| format!("{host} is not in {detail:#}"))
-}
-
-fn is_updated(detail: &Value, host: &str) -> Result<bool> {
-    let state = &row(detail, host)?["state"];
-    Ok(*state == "healthy" || *state == "concluded")
+    if version == NEWER { stop_at_the_gate(package) } else { package }
 }
 
 fn wait_for_host(patched: &Patched, rollout: &str, host: &str, states: &[&str]) -> Result<Value> {
@@ -68,13 +55,12 @@ fn hosts_cut_off_before_during_and_after_their_wave_do_not_stall_it_and_catch_up
         })?;
         patched.wait_until_offered("far", NEWER, 5)?;
         patched.apply_policy(&policy_with("8s", LIMITS, &WAVES))?;
-        let named = |name: &str| patched.hosts.iter().find(|host| host.name() == name).cloned().context("no such host");
-        let (before, during, after) = (named("before-1")?, named("during-1")?, named("test-1")?);
+        let (before, during, after) = (patched.host("before-1")?, patched.host("during-1")?, patched.host("test-1")?);
 
         before.cut_off()?;
         during.write(GATE, "", "0644")?;
         let rollout = patched.start_rollout(&["far"])?;
-        wait_for("dpkg at the gate", REPORT, || Ok(during.exists(AT_THE_GATE)?.then_some(())))?;
+        wait_at_the_gate(&during)?;
         during.cut_off()?;
         // Its dpkg comes to its end while nobody hears of it.
         during.run("rm", &[GATE])?;

@@ -2,27 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, wait_for};
+
+use super::support::{agent_status, enroll, token};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn enrol(controller: &Controller, host: &Host) -> Result<()> {
-    let token = controller.json(&["token", "create", "--mode", "managed"])?;
-    let text = |key: &str| token[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {token}"));
-    host.write("/root/join-token", text("secret")?, "0600")?;
-    let (url, fingerprint) = (format!("https://{}", controller.address()), text("authority_fingerprint")?);
-    let arguments = ["enroll", "--controller", &url, "--fingerprint", &fingerprint, "--token-file", "/root/join-token"];
-    host.agent(&arguments)?.into_stdout("enroll").map(|_| ())
-}
-
-fn status(host: &Host) -> Result<serde_json::Value> {
-    Ok(serde_json::from_str(&host.agent(&["status", "-o", "json"])?.into_stdout("status")?)?)
-}
-
 fn connected(host: &Host) -> Result<serde_json::Value> {
     wait_for("a connected agent", LIMIT, || {
-        let status = status(host)?;
+        let status = agent_status(host)?;
         Ok((status["running"] == true && status["agent"]["session"]["link"]["state"] == "connected").then_some(status))
     })
 }
@@ -36,12 +25,13 @@ fn the_hardened_service_reports_survives_a_kill_and_ends_quickly() -> Result<()>
         host.install_agent(&AgentInstallation::usual(&binaries))?;
         host.run("systemctl", &["start", "patchwave-agent.service"])?;
         assert_eq!(host.run("systemctl", &["show", "--property=ActiveState", "--value", "patchwave-agent.service"])?, "inactive\n");
-        enrol(&controller, &host)?;
+        let (secret, fingerprint) = token(&controller, "managed", "broad", &[])?;
+        enroll(&controller, &host, &secret, &fingerprint)?.into_stdout("enroll")?;
         // Type=notify: this returns when the agent says that it is ready.
         host.start_agent()?;
         let first = connected(&host)?;
         wait_for("both contents with the controller", LIMIT, || {
-            let noted = &status(&host)?["agent"]["session"]["acknowledged"];
+            let noted = &agent_status(&host)?["agent"]["session"]["acknowledged"];
             Ok((noted["inventory"].is_string() && noted["candidates"].is_string()).then_some(()))
         })?;
         let journal = host.agent_journal()?;
@@ -73,7 +63,8 @@ fn the_hardened_service_reports_survives_a_kill_and_ends_quickly() -> Result<()>
 
 /// What apt's hands do beside us is with the controller within seconds.
 fn a_change_of_packages_is_reported(host: &Host) -> Result<()> {
-    let noted = |host: &Host| -> Result<serde_json::Value> { Ok(status(host)?["agent"]["session"]["acknowledged"]["inventory"].clone()) };
+    let noted =
+        |host: &Host| -> Result<serde_json::Value> { Ok(agent_status(host)?["agent"]["session"]["acknowledged"]["inventory"].clone()) };
     let before = noted(host)?;
     host.run("apt-mark", &["auto", "perl-base"])?;
     wait_for("the changed mark with the controller", Duration::from_secs(15), || Ok((noted(host)? != before).then_some(())))

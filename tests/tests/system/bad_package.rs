@@ -6,13 +6,10 @@ use patchwave_debian_repository::{Package, ReleaseFields};
 use patchwave_tests::{Fleet, Host, wait_for};
 use serde_json::Value;
 
-use super::support::{Patched, REPORT, policy};
+use super::support::{Patched, REPORT, THREE_WAVES, is_updated, policy};
 
 const HOSTS: [(&str, &str); 5] =
     [("test-1", "test"), ("early-1", "early"), ("early-2", "early"), ("broad-1", "broad"), ("broad-2", "broad")];
-
-const WAVES: [(&str, &str, &str, &str); 3] =
-    [("test ring", "test", "ring=test", "\"all\""), ("canaries", "canary", "ring=early", "\"all\""), ("rest", "production", "", "\"all\"")];
 
 const MORE: &str = "\n[[health.check]]\nname = \"shop-answers\"\nkind = \"unit\"\nunit = \"shop.service\"\n\
     \n[limits]\nfailures = 2\nmax_unavailable = \"100%\"\n";
@@ -71,12 +68,6 @@ fn touched(host: &Host) -> Result<usize> {
     Ok(history.iter().filter(|one| one.actions.iter().any(|(_, packages)| packages.contains("shop") && packages.contains(BAD))).count())
 }
 
-fn state_of<'a>(detail: &'a Value, host: &str) -> Result<&'a str> {
-    let hosts = detail["hosts"].as_array().context("no hosts")?;
-    let found = hosts.iter().find(|row| row["name"] == host).with_context(|| format!("{host} is not in {detail:#}"))?;
-    found["state"].as_str().context("no state")
-}
-
 #[test]
 fn a_bad_package_is_taken_back_on_the_canaries_and_reaches_nobody_else() -> Result<()> {
     Fleet::test("bad package", |fleet| {
@@ -107,7 +98,7 @@ fn a_bad_package_is_taken_back_on_the_canaries_and_reaches_nobody_else() -> Resu
         repository.add(&Package::new("shop-added", "1.0-1").conffile("/etc/shop-added.conf", 0o644, "added\n"))?;
         repository.publish()?;
         patched.wait_until_offered("shop", BAD, 5)?;
-        patched.apply_policy(&policy(MORE, &WAVES))?;
+        patched.apply_policy(&policy(MORE, &THREE_WAVES))?;
         let rollout = patched.start_rollout(&["src:shop"])?;
         let detail = patched.wait_for_state(&rollout, "stopped")?;
 
@@ -119,7 +110,7 @@ fn a_bad_package_is_taken_back_on_the_canaries_and_reaches_nobody_else() -> Resu
             let name = host.name();
             if name == "test-1" {
                 assert_eq!(host.installed_version("shop")?.as_deref(), Some(BAD));
-                assert!(["healthy", "concluded"].contains(&state_of(&detail, name)?), "{detail:#}");
+                assert!(is_updated(&detail, name)?, "{detail:#}");
             } else {
                 assert_eq!(&Condition::of(host)?, before, "{name}");
                 assert!(!host.exists("/etc/shop-added.conf")?, "{name}: the new dependency is purged");
@@ -162,7 +153,7 @@ fn the_version_is_quarantined(patched: &Patched, rollout: &str) -> Result<()> {
     let again = patched.controller.try_run(&["rollout", "plan", "--policy", "test", "--update", "src:shop"])?;
     eprintln!("a second plan: {again:?}");
     assert!(format!("{}{}", again.stdout, again.stderr).contains("quarantine"), "{again:?}");
-    let spared = patched.hosts.iter().find(|host| host.name() == "broad-1").context("no broad-1")?;
+    let spared = patched.host("broad-1")?;
     wait_for("the pin on broad-1", REPORT, || {
         let shown = spared.run("apt-cache", &["policy", "shop"])?;
         Ok(shown.contains(&format!("Candidate: {GOOD}")).then_some(()))

@@ -1,37 +1,25 @@
 //! Scenario 3: an agent killed in the middle of dpkg, a host rebooted there, another one's plug pulled there, and the controller killed
 //! meanwhile. All end on exactly the new or the old set, and apt's history is the witness that nothing was applied twice.
 
-use anyhow::{Context as _, Result};
-use patchwave_debian_repository::{MaintainerScript, Package, ReleaseFields};
+use anyhow::Result;
+use patchwave_debian_repository::{Package, ReleaseFields};
 use patchwave_tests::{Fleet, Host, wait_for};
 
-use super::support::{Patched, REPORT, policy_with};
+use super::support::{GATE, Patched, REPORT, THREE_WAVES, is_updated, policy_with, row, stop_at_the_gate, wait_at_the_gate};
 
 const HOSTS: [(&str, &str); 5] =
     [("test-1", "test"), ("killed-1", "early"), ("rebooted-1", "early"), ("unplugged-1", "early"), ("broad-1", "broad")];
-
-const WAVES: [(&str, &str, &str, &str); 3] =
-    [("test ring", "test", "ring=test", "\"all\""), ("canaries", "canary", "ring=early", "\"all\""), ("rest", "production", "", "\"all\"")];
 
 const LIMITS: &str = "\n[limits]\nfailures = 5\nmax_unavailable = \"100%\"\n";
 
 const OLDER: &str = "1.0-1";
 const NEWER: &str = "2.0-1";
 
-/// While this is there, the newer version's configuration does not go on; it is gone after a reboot.
-const GATE: &str = "/run/patchwave-tests-gate";
-/// Says that dpkg has come to the gate.
-const AT_THE_GATE: &str = "/run/patchwave-tests-at-the-gate";
-
 /// Two packages that move together; the first is unpacked and not configured while the gate is closed, the second not even that.
 fn packages(version: &str) -> [Package; 2] {
-    let wait = format!("if [ -e {GATE} ]; then : >{AT_THE_GATE}; while [ -e {GATE} ]; do sleep 0.1; done; fi");
-    let slow = Package::new("slow", version).conffile("/etc/slow.conf", 0o644, format!("# {version}\n")).file(
-        "/usr/share/slow/version",
-        0o644,
-        format!("{version}\n"),
-    );
-    let slow = if version == NEWER { slow.script(MaintainerScript::AfterInstallation, &wait) } else { slow };
+    let slow = Package::new("slow", version).conffile("/etc/slow.conf", 0o644, format!("# {version}\n"));
+    let slow = slow.file("/usr/share/slow/version", 0o644, format!("{version}\n"));
+    let slow = if version == NEWER { stop_at_the_gate(slow) } else { slow };
     let user = Package::new("slow-user", version).source("slow").depends(&format!("slow (= {version})"));
     [slow, user.file("/usr/share/slow-user/version", 0o644, format!("{version}\n"))]
 }
@@ -65,16 +53,15 @@ fn deaths_in_the_middle_of_dpkg_leave_the_new_or_the_old_set_and_nothing_twice()
             host.apt_get(&["install", &format!("slow={OLDER}"), &format!("slow-user={OLDER}")]).map(|_| ())
         })?;
         patched.wait_until_offered("slow", NEWER, 5)?;
-        patched.apply_policy(&policy_with("60s", LIMITS, &WAVES))?;
-        let named = |name: &str| patched.hosts.iter().find(|host| host.name() == name).cloned().context("no such host");
-        let (killed, rebooted, unplugged) = (named("killed-1")?, named("rebooted-1")?, named("unplugged-1")?);
+        patched.apply_policy(&policy_with("60s", LIMITS, &THREE_WAVES))?;
+        let (killed, rebooted, unplugged) = (patched.host("killed-1")?, patched.host("rebooted-1")?, patched.host("unplugged-1")?);
         let gated = [&killed, &rebooted, &unplugged];
         for host in gated {
             host.write(GATE, "", "0644")?;
         }
         let rollout = patched.start_rollout(&["src:slow"])?;
         for host in gated {
-            wait_for(&format!("dpkg at the gate on {}", host.name()), REPORT, || Ok(host.exists(AT_THE_GATE)?.then_some(())))?;
+            wait_at_the_gate(host)?;
         }
 
         patched.controller.kill()?;
@@ -101,9 +88,8 @@ fn deaths_in_the_middle_of_dpkg_leave_the_new_or_the_old_set_and_nothing_twice()
             assert_eq!(applied(host)?, 1, "{name}");
             assert_eq!(host.run("dpkg", &["--audit"])?, "", "{name}: nothing is half done");
             assert_eq!(host.run("dpkg", &["--verify", "slow", "slow-user"])?, "", "{name}");
-            let told = detail["hosts"].as_array().and_then(|rows| rows.iter().find(|row| row["name"] == name)).context("no row")?;
-            let wanted = if both == new { &["healthy", "concluded"][..] } else { &["taken-back"] };
-            assert!(told["state"].as_str().is_some_and(|state| wanted.contains(&state)), "{told:#}");
+            let told = row(&detail, name)?;
+            assert!(if both == new { is_updated(&detail, name)? } else { told["state"] == "taken-back" }, "{told:#}");
             patched.agrees_with_dpkg(host)?;
             each_thing_is_said_once(host)?;
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, wait_for};
+use patchwave_debian_repository::{MaintainerScript, Package};
+use patchwave_tests::{AgentInstallation, Binaries, Controller, Finished, Fleet, Host, wait_for};
 use serde_json::Value;
 
 /// Longest wait for a report: apt's resolver on a loaded machine.
@@ -31,6 +32,60 @@ pub fn policy_with(silence: &str, more: &str, waves: &[(&str, &str, &str, &str)]
     text
 }
 
+/// Test ring, canaries, and the rest.
+pub const THREE_WAVES: [(&str, &str, &str, &str); 3] =
+    [("test ring", "test", "ring=test", "\"all\""), ("canaries", "canary", "ring=early", "\"all\""), ("rest", "production", "", "\"all\"")];
+
+/// While this is there, a package with [`stop_at_the_gate`] is not configured; it is gone after a reboot.
+pub const GATE: &str = "/run/patchwave-tests-gate";
+/// Says that dpkg has come to the gate.
+pub const AT_THE_GATE: &str = "/run/patchwave-tests-at-the-gate";
+
+/// The package, whose configuration stops at the gate while it is closed: dpkg stands in the middle.
+pub fn stop_at_the_gate(package: Package) -> Package {
+    let wait = format!("if [ -e {GATE} ]; then : >{AT_THE_GATE}; while [ -e {GATE} ]; do sleep 0.1; done; fi");
+    package.script(MaintainerScript::AfterInstallation, &wait)
+}
+
+/// Waits until dpkg stands at the gate.
+pub fn wait_at_the_gate(host: &Host) -> Result<()> {
+    wait_for(&format!("dpkg at the gate on {}", host.name()), REPORT, || Ok(host.exists(AT_THE_GATE)?.then_some(())))
+}
+
+/// A host's row of a rollout's detail.
+pub fn row<'a>(detail: &'a Value, host: &str) -> Result<&'a Value> {
+    let rows = detail["hosts"].as_array().context("no hosts")?;
+    rows.iter().find(|row| row["name"] == host).with_context(|| format!("{host} is not in {detail:#}"))
+}
+
+/// Whether the host got its update and proved healthy.
+pub fn is_updated(detail: &Value, host: &str) -> Result<bool> {
+    let state = &row(detail, host)?["state"];
+    Ok(*state == "healthy" || *state == "concluded")
+}
+
+/// What `patchwave-agent status` says on a host.
+pub fn agent_status(host: &Host) -> Result<Value> {
+    Ok(serde_json::from_str(&host.agent(&["status", "-o", "json"])?.into_stdout("status")?)?)
+}
+
+/// `patchwave-agent enroll` on a host, whatever becomes of it.
+pub fn enroll(controller: &Controller, host: &Host, secret: &str, fingerprint: &str) -> Result<Finished> {
+    host.write("/root/join-token", secret, "0600")?;
+    let url = format!("https://{}", controller.address());
+    host.agent(&["enroll", "--controller", &url, "--fingerprint", fingerprint, "--token-file", "/root/join-token"])
+}
+
+/// A fresh token: its secret and the authority's fingerprint.
+pub fn token(controller: &Controller, mode: &str, ring: &str, more: &[&str]) -> Result<(String, String)> {
+    let label = format!("ring={ring}");
+    let mut arguments = vec!["token", "create", "--mode", mode, "--label", &label];
+    arguments.extend(more);
+    let made = controller.json(&arguments)?;
+    let text = |key: &str| made[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {made}"));
+    Ok((text("secret")?, text("authority_fingerprint")?))
+}
+
 /// A controller and its enrolled hosts.
 pub struct Patched {
     pub controller: Controller,
@@ -54,24 +109,16 @@ impl Patched {
         Ok(patched)
     }
 
-    /// A fresh token: its secret and the authority's fingerprint.
-    pub fn token(&self, mode: &str, ring: &str, more: &[&str]) -> Result<(String, String)> {
-        let label = format!("ring={ring}");
-        let mut arguments = vec!["token", "create", "--mode", mode, "--label", &label];
-        arguments.extend(more);
-        let made = self.controller.json(&arguments)?;
-        let text = |key: &str| made[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {made}"));
-        Ok((text("secret")?, text("authority_fingerprint")?))
+    /// One of its hosts.
+    pub fn host(&self, name: &str) -> Result<Arc<Host>> {
+        self.hosts.iter().find(|host| host.name() == name).cloned().with_context(|| format!("no host is named {name}"))
     }
 
     /// Installs the agent, enrols and starts it.
     pub fn enrol(&self, host: &Host, mode: &str, ring: &str) -> Result<()> {
         host.install_agent(&AgentInstallation::usual(&self.binaries))?;
-        let (secret, fingerprint) = self.token(mode, ring, &["--ttl", "1h", "--uses", "1"])?;
-        host.write("/root/join-token", secret, "0600")?;
-        let url = format!("https://{}", self.controller.address());
-        let arguments = ["enroll", "--controller", &url, "--fingerprint", &fingerprint, "--token-file", "/root/join-token"];
-        host.agent(&arguments)?.into_stdout("patchwave-agent enroll")?;
+        let (secret, fingerprint) = token(&self.controller, mode, ring, &["--ttl", "1h", "--uses", "1"])?;
+        enroll(&self.controller, host, &secret, &fingerprint)?.into_stdout("patchwave-agent enroll")?;
         host.start_agent()
     }
 

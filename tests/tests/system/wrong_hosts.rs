@@ -1,12 +1,12 @@
 //! Scenario 5, second part: hosts that something is wrong with take part in a rollout. Each is left out, or left alone, for a reason
 //! that says what to do, and the healthy one beside them is patched.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use patchwave_debian_repository::{Package, ReleaseFields};
 use patchwave_tests::{Fleet, Host, wait_for};
 use serde_json::Value;
 
-use super::support::{Patched, REPORT, ROLLOUT, policy_with};
+use super::support::{Patched, REPORT, ROLLOUT, policy_with, row};
 
 const HOSTS: [(&str, &str); 6] =
     [("good-1", "test"), ("full-1", "early"), ("broken-1", "early"), ("held-1", "early"), ("rival-1", "early"), ("clock-1", "early")];
@@ -37,11 +37,6 @@ fn package(version: &str) -> Package {
     if newer { package.conflicts("rival") } else { package }
 }
 
-fn row<'a>(detail: &'a Value, host: &str) -> Result<&'a Value> {
-    let rows = detail["hosts"].as_array().context("no hosts")?;
-    rows.iter().find(|row| row["name"] == host).with_context(|| format!("{host} is not in {detail:#}"))
-}
-
 /// Why the plan left a host out.
 fn excluded(plan: &Value, host: &str) -> Option<String> {
     let groups = plan["excluded"].as_array()?;
@@ -66,22 +61,23 @@ fn hosts_with_something_wrong_are_left_alone_with_a_reason_and_the_good_one_is_p
                 _ => Ok(()),
             }
         })?;
-        let named = |name: &str| patched.hosts.iter().find(|host| host.name() == name).cloned().context("no such host");
         repository.add(&package(NEWER))?;
         repository.publish()?;
         wait_for_offer(&patched)?;
-        the_clock_goes_wrong(&patched, &*named("clock-1")?)?;
+        the_clock_goes_wrong(&patched, &*patched.host("clock-1")?)?;
         patched.apply_policy(&policy_with("25s", LIMITS, &WAVES))?;
         let nothing = patched.controller.try_run(&["rollout", "plan", "--policy", "test", "--update", "does-not-exist"])?;
         eprintln!("a package that does not exist: {nothing:?}");
         assert_eq!(nothing.code(), 1);
         assert!(nothing.stderr.contains("does-not-exist") && nothing.stderr.contains("hint"), "{}", nothing.stderr);
 
-        named("full-1")?.limit_disk("/var/cache/apt/archives", 1 << 20)?;
-        let broken = named("broken-1")?;
-        let line = "deb [trusted=yes] http://198.18.0.1:9/nowhere ./\n";
+        patched.host("full-1")?.limit_disk("/var/cache/apt/archives", 1 << 20)?;
+        let broken = patched.host("broken-1")?;
+        // Nobody listens there; each fleet has an address of its own.
+        let nobody = format!("{}:9", fleet.address());
+        let line = format!("deb [trusted=yes] http://{nobody}/nowhere ./\n");
         broken.write("/etc/apt/sources.list.d/tool.list", line, "0644")?;
-        broken.run("sh", &["-c", "rm -rf /var/lib/apt/lists/*_tool_* /var/lib/apt/lists/198.18*"])?;
+        broken.run("find", &["/var/lib/apt/lists", "-name", &format!("{}*", fleet.address()), "-delete"])?;
 
         let arguments = ["rollout", "plan", "--policy", "test", "--update", "tool"];
         let plan = patched.controller.json(&arguments)?;
@@ -103,7 +99,7 @@ fn hosts_with_something_wrong_are_left_alone_with_a_reason_and_the_good_one_is_p
         assert_eq!(detail["rollout"]["harmed"], 0, "none of it is harm");
         for (name, words) in [
             ("full-1", &["not-staged", "disk-full", "/var/cache/apt/archives"][..]),
-            ("broken-1", &["not-staged", "unreachable", "198.18.0.1:9"][..]),
+            ("broken-1", &["not-staged", "unreachable", &nobody][..]),
             ("rival-1", &["would-remove", "rival"][..]),
         ] {
             let row = row(&detail, name)?.to_string();
@@ -116,8 +112,8 @@ fn hosts_with_something_wrong_are_left_alone_with_a_reason_and_the_good_one_is_p
             assert_eq!(host.installed_version("tool")?.as_deref(), Some(wanted), "{}", host.name());
             patched.agrees_with_dpkg(host)?;
         }
-        assert!(named("rival-1")?.installed_version("rival")?.is_some());
-        doctors_find_it(&patched)
+        assert!(patched.host("rival-1")?.installed_version("rival")?.is_some());
+        doctors_find_it(&patched, &nobody)
     })
 }
 
@@ -142,10 +138,9 @@ fn the_clock_goes_wrong(patched: &Patched, host: &Host) -> Result<()> {
 }
 
 /// The owner of each host finds the same with the agent's own `doctor`.
-fn doctors_find_it(patched: &Patched) -> Result<()> {
-    for (host, word) in [("held-1", "tool"), ("broken-1", "198.18.0.1:9"), ("clock-1", "clock")] {
-        let found = patched.hosts.iter().find(|each| each.name() == host).context("no such host")?;
-        let said = doctor(found)?;
+fn doctors_find_it(patched: &Patched, nobody: &str) -> Result<()> {
+    for (host, word) in [("held-1", "tool"), ("broken-1", nobody), ("clock-1", "clock")] {
+        let said = doctor(&*patched.host(host)?)?;
         eprintln!("{host}: {said}");
         assert!(said.contains(word), "{host}: {word} is not in {said}");
     }

@@ -5,20 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use patchwave_tests::{AgentInstallation, Finished, Fleet, Host, wait_for};
-use serde_json::Value;
 
-use super::support::{Patched, REPORT};
-
-/// The agent's status in JSON.
-fn status(host: &Host) -> Result<Value> {
-    Ok(serde_json::from_str(&host.agent(&["status", "-o", "json"])?.into_stdout("status")?)?)
-}
-
-fn enroll(patched: &Patched, host: &Host, secret: &str, fingerprint: &str) -> Result<Finished> {
-    host.write("/root/join-token", secret, "0600")?;
-    let url = format!("https://{}", patched.controller.address());
-    host.agent(&["enroll", "--controller", &url, "--fingerprint", fingerprint, "--token-file", "/root/join-token"])
-}
+use super::support::{Patched, REPORT, agent_status, enroll, token};
 
 /// A refusal: status 1 (or 2 for wrong use), every word said on standard error, and a hint.
 fn refused(what: &str, finished: &Finished, words: &[&str]) {
@@ -46,31 +34,31 @@ fn wrong_tokens_fingerprints_certificates_and_configuration_are_refused_with_a_w
 }
 
 fn wrong_tokens(patched: &Patched, stranger: &Host) -> Result<()> {
-    let (good, fingerprint) = patched.token("managed", "test", &["--ttl", "1h", "--uses", "1"])?;
+    let (good, fingerprint) = token(&patched.controller, "managed", "test", &["--ttl", "1h", "--uses", "1"])?;
 
-    let (expired, _) = patched.token("managed", "test", &["--ttl", "1s", "--uses", "5"])?;
+    let (expired, _) = token(&patched.controller, "managed", "test", &["--ttl", "1s", "--uses", "5"])?;
     wait_for("the token to expire", REPORT, || {
         let listed = patched.controller.json(&["token", "list"])?;
         Ok(listed.as_array().is_some_and(|tokens| tokens.iter().any(|token| token["state"] == "expired")).then_some(()))
     })?;
-    refused("an expired token", &enroll(patched, stranger, &expired, &fingerprint)?, &["expired", "token create"]);
+    refused("an expired token", &enroll(&patched.controller, stranger, &expired, &fingerprint)?, &["expired", "token create"]);
 
     let mut forged = good.clone();
     let last = forged.pop().context("an empty secret")?;
     forged.push(if last == 'a' { 'b' } else { 'a' });
-    refused("a forged token", &enroll(patched, stranger, &forged, &fingerprint)?, &["token"]);
-    refused("no token at all", &enroll(patched, stranger, "let me in", &fingerprint)?, &["token"]);
+    refused("a forged token", &enroll(&patched.controller, stranger, &forged, &fingerprint)?, &["token"]);
+    refused("no token at all", &enroll(&patched.controller, stranger, "let me in", &fingerprint)?, &["token"]);
 
     let turned: String = fingerprint.chars().map(|each| if each == '0' { '1' } else { '0' }).collect();
-    refused("a wrong fingerprint", &enroll(patched, stranger, &good, &turned)?, &["fingerprint"]);
+    refused("a wrong fingerprint", &enroll(&patched.controller, stranger, &good, &turned)?, &["fingerprint"]);
     assert!(!stranger.exists("/var/lib/patchwave-agent/identity.toml")?, "nothing of a refused enrolment stays");
 
     // None of it used up the good one.
-    enroll(patched, stranger, &good, &fingerprint)?.into_stdout("the good token")?;
-    let twice = enroll(patched, stranger, &good, &fingerprint)?;
+    enroll(&patched.controller, stranger, &good, &fingerprint)?.into_stdout("the good token")?;
+    let twice = enroll(&patched.controller, stranger, &good, &fingerprint)?;
     refused("enrolling twice", &twice, &["enrolled"]);
     stranger.run("rm", &["-r", "/var/lib/patchwave-agent"])?;
-    refused("a used-up token", &enroll(patched, stranger, &good, &fingerprint)?, &["used", "token create"]);
+    refused("a used-up token", &enroll(&patched.controller, stranger, &good, &fingerprint)?, &["used", "token create"]);
     let hosts = patched.controller.json(&["host", "list"])?;
     assert_eq!(hosts.as_array().map(Vec::len), Some(3), "the two, and the one that enrolled once: {hosts:#}");
     Ok(())
@@ -111,7 +99,7 @@ fn a_retired_host_is_turned_away(patched: &Patched, host: &Host) -> Result<()> {
     patched.controller.run(&["host", "retire", host.name(), "--reason", "the lease of the machine ended"])?;
     // The open stream ends within five seconds, and its certificate opens no other one.
     let shown = wait_for("the retired host to be told", Duration::from_secs(15), || {
-        let status = status(host)?;
+        let status = agent_status(host)?;
         Ok((status["agent"]["session"]["link"]["state"] == "stopped").then_some(status))
     })?;
     eprintln!("retired: {}", host.agent(&["status"])?.stdout);
@@ -119,7 +107,7 @@ fn a_retired_host_is_turned_away(patched: &Patched, host: &Host) -> Result<()> {
     assert!(why.contains("retired"), "{why}");
     host.run("systemctl", &["restart", "patchwave-agent"])?;
     let again = wait_for("the retired host to be refused again", REPORT, || {
-        let status = status(host)?;
+        let status = agent_status(host)?;
         let link = &status["agent"]["session"]["link"];
         Ok(link["why"].as_str().map(str::to_owned))
     })?;
@@ -135,7 +123,7 @@ fn a_cloned_host_is_stopped(patched: &Patched, original: &Host, copy: &Host) -> 
     copy.start_agent()?;
     for host in [original, copy] {
         let why = wait_for(&format!("{} to be stopped", host.name()), REPORT, || {
-            let link = status(host)?["agent"]["session"]["link"].clone();
+            let link = agent_status(host)?["agent"]["session"]["link"].clone();
             Ok((link["state"] == "stopped").then(|| link["why"].as_str().unwrap_or_default().to_owned()))
         })?;
         eprintln!("{}: {why}", host.name());

@@ -23,14 +23,14 @@ pub(super) fn rollout_view(rollout: &Rollout, conductor: &Conductor) -> wire::Ro
     let waiting = if summary.reason.is_empty() && !crate::conductor::is_ended(summary.state) {
         waiting_for(rollout, conductor)
     } else {
-        summary.reason
+        conductor.with_names(&summary.reason)
     };
     wire::Rollout {
         id: header.rollout.to_string(),
         policy: header.policy.name.to_string(),
         kind: header.kind.as_str().to_owned(),
         state: summary.state.to_string(),
-        reason: conductor.with_names(&waiting),
+        reason: waiting,
         plan_root: rollout.root().to_string(),
         created_at: show_time(Some(header.planned_at)),
         created_by: header.planned_by.name(),
@@ -73,7 +73,7 @@ pub(super) fn detail(rollout: &Rollout, conductor: &Conductor) -> wire::RolloutD
         not_staged: wave.not_staged,
         refused: wave.refused + wave.retired,
         elapsed_ms: wave.started_at.map_or(0, |start| millis(wave.passed_at.unwrap_or(until).since(start))),
-        waiting_for: wave.waiting.map_or_else(String::new, |waiting| conductor.with_names(&waiting.text)),
+        waiting_for: wave.waiting.map_or_else(String::new, |waiting| waiting.text),
     });
     let hosts = rollout.plan().indexes().filter_map(|index| {
         let id = rollout.plan().host(index)?;
@@ -96,7 +96,7 @@ pub(super) fn detail(rollout: &Rollout, conductor: &Conductor) -> wire::RolloutD
         failures_charged: summary.charged,
         failure_limit: summary.failure_limit,
         elapsed_ms: summary.started_at.map_or(0, |start| millis(until.since(start))),
-        waiting_for: conductor.with_names(&waiting_for(rollout, conductor)),
+        waiting_for: waiting_for(rollout, conductor),
         quarantined: summary
             .quarantined
             .iter()
@@ -165,7 +165,7 @@ pub(super) fn explanation(rollout: &Rollout, host: &HostId, conductor: &Conducto
         name: conductor.host_name(host),
         state: explained.state,
         code: explained.code.to_owned(),
-        text: conductor.with_names(&explained.text),
+        text: explained.text,
         wave: wave_name(rollout, explained.wave),
         earliest_start_at: show_time(explained.when),
         updates: updates.collect(),
