@@ -22,6 +22,7 @@ mod controller;
 mod fleet;
 mod host;
 mod host_files;
+pub mod load;
 mod machine;
 mod mounts;
 mod network;
