@@ -13,10 +13,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo:rerun-if-changed={file}");
     }
     // Operator messages are what `-o json` prints: their field names are the stable ones.
-    // Maps are ordered, so that the same answer prints the same bytes.
+    // Maps are ordered, so that the same answer prints the same bytes, and the same record is stored as the same bytes.
     tonic_prost_build::configure()
         .type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]")
-        .btree_map(".patchwave.operator")
+        .btree_map(".")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -91,7 +91,10 @@ pub enum StoreError {
     },
     /// The operating system or the engine failed. Whether a write in progress took place cannot be told; the store takes no more of them
     /// until it was opened again, which tells.
-    #[error("the store {} failed: {detail} (hint: look at that disk and the system's log, then start the controller again)", path.display())]
+    #[error(
+        "the store {} failed: {detail} (hint: look at that disk and the system's log, then start the controller again; if it does not open, bring back a backup with `patchwave restore`)",
+        path.display()
+    )]
     Io {
         /// The store's file or folder.
         path: PathBuf,

@@ -25,6 +25,8 @@ mod change;
 mod codec;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+pub(crate) mod dice;
 mod embedded;
 mod entry;
 mod error;

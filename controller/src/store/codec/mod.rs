@@ -108,11 +108,11 @@ fn timestamp(milliseconds: Option<i64>) -> Option<Timestamp> {
     milliseconds.map(Timestamp)
 }
 
-fn labels_to_message(labels: &Labels) -> std::collections::HashMap<String, String> {
+fn labels_to_message(labels: &Labels) -> std::collections::BTreeMap<String, String> {
     labels.0.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
-fn labels_from_message(labels: std::collections::HashMap<String, String>) -> Result<Labels, CodecError> {
+fn labels_from_message(labels: std::collections::BTreeMap<String, String>) -> Result<Labels, CodecError> {
     let pairs: Result<_, ParseError> = labels.into_iter().map(|(key, value)| Ok((key.try_into()?, value.try_into()?))).collect();
     Ok(Labels(pairs?))
 }

@@ -1,45 +1,79 @@
-//! kill -9: a child process writes and acknowledges on its standard output, is killed, and every acknowledged write is there.
+//! kill -9: child processes write and acknowledge on their standard output, are killed at random moments, and every acknowledged write
+//! is there.
 
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Bed;
+use super::damage::copy;
+use crate::store::dice::{Dice, number_from};
 use crate::store::testing::*;
 use crate::store::{Change, Guard, Store, StoreHandle, StoreRead, Write, open};
 
-const RUNS: usize = 12;
+/// Kills of each kind of store; `PATCHWAVE_TESTS_STORE_KILLS` asks for more.
+const KILLS: u64 = 100;
+/// Stores among which the kills are shared out, so that each has many and none grows large. As many children run at once.
+const CHAINS: usize = 4;
 const TASKS: usize = 6;
 const CHILD: &str = "store::contract::crash::child_that_writes_until_it_is_killed";
 const KIND_VARIABLE: &str = "PATCHWAVE_TEST_STORE_KIND";
 const PATH_VARIABLE: &str = "PATCHWAVE_TEST_STORE_PATH";
 
-pub(super) fn every_acknowledged_write_survives_kill_9(mut bed: Bed) {
-    let mut acknowledged = [0_u64; TASKS];
-    for run in 0..RUNS {
-        bed.close();
-        // From a handful of writes to some hundred, so that the kill falls into all phases of the files' life.
-        let wanted = 3 + run * run * 4;
-        run_child_until(&bed, wanted, &mut acknowledged);
-        let store = bed.reopen();
-        store.verify().unwrap();
-        for (task, &promised) in acknowledged.iter().enumerate() {
-            check_task(store.as_ref(), task, promised, run);
-        }
-    }
-    let total: u64 = acknowledged.iter().sum();
-    println!("{}: {RUNS} kills, {total} acknowledged writes, all there", bed.kind);
+pub(super) fn every_acknowledged_write_survives_kill_9(bed: Bed) {
+    let mut dice = Dice::seeded("kill -9", 20_261_127);
+    let kills = usize::try_from(number_from("PATCHWAVE_TESTS_STORE_KILLS", KILLS)).unwrap().div_ceil(CHAINS);
+    let chains: Vec<Dice> = (0..CHAINS).map(|_| Dice::new(dice.next())).collect();
+    let kind = bed.kind;
+    let acknowledged: u64 = std::thread::scope(|scope| {
+        let chains: Vec<_> = chains.into_iter().map(|dice| scope.spawn(move || kill_often(kind, kills, dice))).collect();
+        chains.into_iter().map(|chain| chain.join().unwrap()).sum()
+    });
+    println!("{kind}: {} kills, {acknowledged} acknowledged writes, all there", kills * CHAINS);
 }
 
-/// Starts the child, notes what it acknowledges, and kills it after `wanted` acknowledgements.
-fn run_child_until(bed: &Bed, wanted: usize, acknowledged: &mut [u64; TASKS]) {
+/// Kills one child after the other on one store; gives the number of acknowledged writes.
+fn kill_often(kind: &'static str, kills: usize, mut dice: Dice) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut there = [0_u64; TASKS];
+    let mut total = 0;
+    for run in 0..kills {
+        let mut acknowledged = there;
+        // One in five at any moment after its start, which may be while it opens the store; the others at any moment of their work.
+        let wanted = if dice.once_in(5) { 0 } else { 1 + dice.below(60) };
+        let pause = Duration::from_micros(dice.below(if wanted == 0 { 40_000 } else { 3_000 }) as u64);
+        total += run_child(kind, &path, wanted, pause, &mut acknowledged);
+        if !path.exists() {
+            continue;
+        }
+        // The next child opens what this one left, or what an opening in between made of it.
+        let copied = folder.path().join("copy");
+        let looked_at = if dice.once_in(2) { &path } else { &copied };
+        if looked_at == &copied {
+            copy(&path, &copied);
+        }
+        let store = open(kind, looked_at).unwrap_or_else(|error| panic!("{kind}, run {run}: {error}"));
+        store.verify().unwrap();
+        for (task, &promised) in acknowledged.iter().enumerate() {
+            there[task] = check_task(store.as_ref(), task, promised, run);
+        }
+        drop(store);
+        let _there_is_none = std::fs::remove_file(&copied).or_else(|_| std::fs::remove_dir_all(&copied));
+    }
+    total
+}
+
+/// Starts the child, notes what it acknowledges, and kills it after `wanted` acknowledgements and a pause; gives how many there were.
+fn run_child(kind: &str, path: &Path, wanted: usize, pause: Duration, acknowledged: &mut [u64; TASKS]) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"])
-        .env(KIND_VARIABLE, bed.kind)
-        .env(PATH_VARIABLE, bed.path())
+        .env(KIND_VARIABLE, kind)
+        .env(PATH_VARIABLE, path)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -49,12 +83,15 @@ fn run_child_until(bed: &Bed, wanted: usize, acknowledged: &mut [u64; TASKS]) {
         let line = lines.next().expect("the child ended by itself").unwrap();
         seen += usize::from(note(&line, acknowledged));
     }
+    // Nothing is waited for: the moment of the kill is what is varied.
+    std::thread::park_timeout(pause);
     child.kill().unwrap();
     // What it still said before it died counts too; a line cut by the kill does not.
     for line in lines.map_while(Result::ok) {
-        note(&line, acknowledged);
+        seen += usize::from(note(&line, acknowledged));
     }
     child.wait().unwrap();
+    seen as u64
 }
 
 /// Reads `acknowledged TASK REVISION.`; other lines are the test harness's.
@@ -66,7 +103,8 @@ fn note(line: &str, acknowledged: &mut [u64; TASKS]) -> bool {
     true
 }
 
-fn check_task(store: &(impl StoreRead + ?Sized), task: usize, promised: u64, run: usize) {
+/// Asserts that a task's writes are there, whole and in order; gives how many.
+fn check_task(store: &(impl StoreRead + ?Sized), task: usize, promised: u64, run: usize) -> u64 {
     let rollout = rollout_id(&format!("r-{task}"));
     let revision = store.rollout_revision(&rollout).unwrap();
     assert!(revision >= promised, "run {run}, task {task}: {promised} acknowledged, {revision} there");
@@ -83,6 +121,7 @@ fn check_task(store: &(impl StoreRead + ?Sized), task: usize, promised: u64, run
     if let Some(last) = revision.checked_sub(1) {
         assert!(store.host(&host_id(&format!("h-{task}-{last}"))).unwrap().is_some(), "run {run}, task {task}: half a write");
     }
+    revision
 }
 
 fn record_of(task: usize, number: u64) -> Bytes {

@@ -31,7 +31,7 @@ fn data_file(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("db") } else { path.to_owned() }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {

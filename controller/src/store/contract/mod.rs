@@ -8,6 +8,7 @@ mod damage;
 pub(super) mod durable;
 mod full_disk;
 mod reads;
+pub(super) mod work;
 mod writes;
 
 use std::path::PathBuf;

@@ -67,6 +67,12 @@ impl<E: Engine> Embedded<E> {
         Ok(Self { engine, writer: Mutex::new(Writer { meta, state: State::Ready }) })
     }
 
+    /// The counters as they are stored, for tests: with [`Store::verify`] they stand for all rows.
+    #[cfg(test)]
+    pub(crate) fn counters(&self) -> Result<v1::Meta> {
+        read::meta(self)
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         // A panic while the lock was held left `meta` as last committed: it is replaced only after a commit.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
