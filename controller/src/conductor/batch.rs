@@ -236,12 +236,16 @@ impl Conductor {
         self.claims.retain(|_, (holder, _)| holder != id);
         if let Err(error) = self.reload_claims().await {
             tracing::error!(%error, "claims could not be read again");
+            self.unloaded.insert(id.clone());
         }
         self.reload_rules().await;
         match self.load_rollout(id).await {
             Ok(Some(rollout)) => drop(self.rollouts.insert(id.clone(), rollout)),
             Ok(None) => {}
-            Err(error) => tracing::error!(rollout = %id, %error, "the rollout could not be loaded again"),
+            Err(error) => {
+                tracing::error!(rollout = %id, %error, "the rollout could not be loaded again; it is tried at each look");
+                self.unloaded.insert(id.clone());
+            }
         }
         self.look_all = true;
     }

@@ -16,11 +16,11 @@ impl Conductor {
         self.first_epoch = self.store.read(|store| Ok(store.identity()?.epoch)).await?;
         self.reload_rules().await;
         self.reload_claims().await?;
-        let heads = self.store.read(|store| pages(|after| store.rollouts(after, MAX_PAGE), |head: &RolloutHead| head.id.clone())).await?;
         let holders: BTreeSet<RolloutId> = self.claims.values().map(|(holder, _)| holder.clone()).collect();
-        for head in heads.iter().filter(|head| !super::is_ended_name(&head.state) || holders.contains(&head.id)) {
-            if let Some(rollout) = self.load_rollout(&head.id).await? {
-                self.rollouts.insert(head.id.clone(), rollout);
+        let live = move |head: &RolloutHead| !super::is_ended_name(&head.state) || holders.contains(&head.id);
+        for id in self.store.read(move |store| ids_of(store, live)).await? {
+            if let Some(rollout) = self.load_rollout(&id).await? {
+                self.rollouts.insert(id, rollout);
             }
         }
         tracing::info!(rollouts = self.rollouts.len(), claims = self.claims.len(), "rollouts loaded");
@@ -31,6 +31,26 @@ impl Conductor {
     pub(super) async fn load_rollout(&self, id: &RolloutId) -> Result<Option<Rollout>> {
         let id = id.clone();
         self.store.read(move |store| load(store, &id)).await
+    }
+
+    /// Tries again to read what could not be read after a failed append.
+    pub(super) async fn load_what_is_missing(&mut self) {
+        if !self.look_all || self.unloaded.is_empty() {
+            return;
+        }
+        if let Err(error) = self.reload_claims().await {
+            tracing::warn!(%error, "claims can still not be read");
+            return;
+        }
+        for id in std::mem::take(&mut self.unloaded) {
+            match self.rollout(&id).await {
+                Ok(_) => tracing::info!(rollout = %id, "the rollout could be loaded again"),
+                Err(error) => {
+                    tracing::warn!(rollout = %id, %error, "the rollout can still not be loaded");
+                    self.unloaded.insert(id);
+                }
+            }
+        }
     }
 
     /// Who orders whom.
@@ -93,6 +113,19 @@ fn load(store: &dyn StoreRead, id: &RolloutId) -> Result<Option<Rollout>> {
     }
 }
 
+/// The rollouts whose summary `wanted` takes. Those that ended long ago are many: only one page of them is in memory at a time.
+fn ids_of(store: &dyn StoreRead, wanted: impl Fn(&RolloutHead) -> bool) -> Result<Vec<RolloutId>> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.rollouts(after.as_ref(), MAX_PAGE)?;
+        found.extend(page.iter().filter(|head| wanted(head)).map(|head| head.id.clone()));
+        if page.len() < MAX_PAGE {
+            return Ok(found);
+        }
+        after = page.last().map(|head| head.id.clone());
+    }
+}
+
 /// Reads every page of a list.
 fn pages<T, K>(page: impl Fn(Option<&K>) -> Result<Vec<T>>, key: impl Fn(&T) -> K) -> Result<Vec<T>> {
     let (mut all, mut after) = (Vec::new(), None);
@@ -104,5 +137,43 @@ fn pages<T, K>(page: impl Fn(Option<&K>) -> Result<Vec<T>>, key: impl Fn(&T) -> 
         if last {
             return Ok(all);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use patchwave_common::runtime::clock::SystemClock;
+
+    use crate::conductor::start;
+    use crate::conductor::tests::parts;
+    use crate::store::testing::{rollout_id, store_with_failing_reads};
+
+    #[tokio::test]
+    async fn a_rollout_that_could_not_be_read_again_is_read_as_soon_as_the_store_can() {
+        let (store, fails) = store_with_failing_reads();
+        let conductor = start(parts(store, Arc::new(SystemClock::new()))).await.unwrap();
+        // As after an append that failed together with the reads that followed it.
+        fails.store(true, Ordering::SeqCst);
+        assert!(conductor.ask(|conductor| conductor.unloaded.insert(rollout_id("r-1"))).await.unwrap());
+        let look = |conductor: &mut super::Conductor| {
+            conductor.look_all = true;
+            conductor.unloaded.len()
+        };
+        for _ in 0..10 {
+            assert_eq!(conductor.ask(look).await.unwrap(), 1);
+            tokio::task::yield_now().await;
+        }
+        fails.store(false, Ordering::SeqCst);
+        for _ in 0..1_000 {
+            if conductor.ask(look).await.unwrap() == 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(conductor.ask(look).await.unwrap(), 0, "nobody would carry it on");
     }
 }

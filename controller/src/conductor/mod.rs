@@ -105,6 +105,8 @@ pub struct Conductor {
     changed: watch::Sender<u64>,
     rollouts: BTreeMap<RolloutId, Rollout>,
     claims: HashMap<HostId, (RolloutId, Generation)>,
+    /// Rollouts that, or whose claims, could not be read again after a failed append: without them nobody would carry them on.
+    unloaded: BTreeSet<RolloutId>,
     /// The directive that each connected host was last sent or has: it is not sent again, and one that is void is named when it is withdrawn.
     sent: HashMap<HostId, Generation>,
     /// The report of each connected host that was answered last because it did not fit.
@@ -158,6 +160,7 @@ pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError>
         changed,
         rollouts: BTreeMap::new(),
         claims: HashMap::new(),
+        unloaded: BTreeSet::new(),
         sent: HashMap::new(),
         answered: HashMap::new(),
         generations: None,
@@ -250,6 +253,7 @@ impl Conductor {
 
     /// Lets every rollout that is due decide, until none proposes anything.
     async fn decide(&mut self, batch: &mut Batch) {
+        self.load_what_is_missing().await;
         let now = self.clock.now();
         let due: Vec<RolloutId> = self
             .rollouts

@@ -1,5 +1,5 @@
 //! Chance for tests: the same seed throws the same dice for ever, whatever release of a library is used.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 /// A generator (splitmix64).
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use patchwave_common::domain::{
@@ -14,7 +15,7 @@ use super::embedded::Embedded;
 use super::embedded::engine::{Engine, RowChange, Rows, Visit};
 use super::embedded::keys::Table;
 use super::memory::MemoryEngine;
-use super::{Change, Result, Store};
+use super::{Change, Result, Store, StoreError};
 use crate::records::{
     Actor, AuditEntry, AuditOutcome, CertificateRecord, FleetEvent, HaltRecord, HostRecord, HostState, OperatorRecord, OperatorRole,
     PolicyRecord, QuarantineRecord, RolloutHead, Serial, Subject, TokenRecord,
@@ -185,6 +186,52 @@ pub(crate) fn audit(action: &str) -> AuditEntry {
 pub(crate) fn event(text: &str) -> Change {
     let event = FleetEvent { at: NOW, kind: "test".into(), host: Some(host_id("h-1")), rollout: None, text: text.into() };
     Change::AppendEvent(event)
+}
+
+/// A store in memory whose reads fail while the switch is on.
+pub(crate) fn store_with_failing_reads() -> (Arc<dyn Store>, Arc<AtomicBool>) {
+    let engine = FailingReads::default();
+    let switch = engine.fails.clone();
+    (Arc::new(Embedded::open(engine, || Digest::of(b"id")).unwrap()), switch)
+}
+
+#[derive(Default)]
+struct FailingReads {
+    inner: MemoryEngine,
+    fails: Arc<AtomicBool>,
+}
+
+impl FailingReads {
+    fn check(&self) -> Result<()> {
+        let error = || StoreError::Io { path: self.path().to_owned(), detail: "as the test asked".into() };
+        if self.fails.load(Ordering::SeqCst) { Err(error()) } else { Ok(()) }
+    }
+}
+
+impl Rows for FailingReads {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.check()?;
+        self.inner.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        self.check()?;
+        self.inner.scan(from, to, visit)
+    }
+}
+
+impl Engine for FailingReads {
+    fn commit(&self, batch: Vec<RowChange>) -> Result<()> {
+        self.inner.commit(batch)
+    }
+    fn reopen(&self) -> Result<()> {
+        self.inner.reopen()
+    }
+    fn snapshot(&self) -> Result<Box<dyn Rows>> {
+        self.inner.snapshot()
+    }
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
 }
 
 /// Holds back the commits of a store in memory until it is opened, and notes how many events each commit brought.

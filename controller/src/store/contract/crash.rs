@@ -1,10 +1,10 @@
 //! kill -9: child processes write and acknowledge on their standard output, are killed at random moments, and every acknowledged write
 //! is there.
 
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::store::{Change, Guard, Store, StoreHandle, StoreRead, Write, open};
 const KILLS: u64 = 100;
 /// Stores among which the kills are shared out, so that each has many and none grows large. As many children run at once.
 const CHAINS: usize = 4;
-const TASKS: usize = 6;
+pub(super) const TASKS: usize = 6;
 const CHILD: &str = "store::contract::crash::child_that_writes_until_it_is_killed";
 const KIND_VARIABLE: &str = "PATCHWAVE_TEST_STORE_KIND";
 const PATH_VARIABLE: &str = "PATCHWAVE_TEST_STORE_PATH";
@@ -57,19 +57,25 @@ fn kill_often(kind: &'static str, kills: usize, mut dice: Dice) -> u64 {
         if looked_at == &copied {
             copy(&path, &copied);
         }
+        let nobody_starts = STARTING.read().unwrap();
         let store = open(kind, looked_at).unwrap_or_else(|error| panic!("{kind}, run {run}: {error}"));
         store.verify().unwrap();
         for (task, &promised) in acknowledged.iter().enumerate() {
             there[task] = check_task(store.as_ref(), task, promised, run);
         }
         drop(store);
+        drop(nobody_starts);
         let _there_is_none = std::fs::remove_file(&copied).or_else(|_| std::fs::remove_dir_all(&copied));
     }
     total
 }
 
-/// Starts the child, notes what it acknowledges, and kills it after `wanted` acknowledgements and a pause; gives how many there were.
-fn run_child(kind: &str, path: &Path, wanted: usize, pause: Duration, acknowledged: &mut [u64; TASKS]) -> u64 {
+/// Held for reading while this process has a store open: a child that is being started shares its locks until it has become itself.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Starts a child that writes until it is killed; gives what it says.
+pub(super) fn spawn_child(kind: &str, path: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let _nobody_has_one_open = STARTING.write().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--ignored", "--nocapture", "--test-threads=1"])
         .env(KIND_VARIABLE, kind)
@@ -77,7 +83,13 @@ fn run_child(kind: &str, path: &Path, wanted: usize, pause: Duration, acknowledg
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+/// Starts the child, notes what it acknowledges, and kills it after `wanted` acknowledgements and a pause; gives how many there were.
+fn run_child(kind: &str, path: &Path, wanted: usize, pause: Duration, acknowledged: &mut [u64; TASKS]) -> u64 {
+    let (mut child, mut lines) = spawn_child(kind, path);
     let mut seen = 0;
     while seen < wanted {
         let line = lines.next().expect("the child ended by itself").unwrap();
@@ -95,7 +107,7 @@ fn run_child(kind: &str, path: &Path, wanted: usize, pause: Duration, acknowledg
 }
 
 /// Reads `acknowledged TASK REVISION.`; other lines are the test harness's.
-fn note(line: &str, acknowledged: &mut [u64; TASKS]) -> bool {
+pub(super) fn note(line: &str, acknowledged: &mut [u64; TASKS]) -> bool {
     let Some(numbers) = line.strip_prefix("acknowledged ").and_then(|rest| rest.strip_suffix('.')) else { return false };
     let (task, revision) = numbers.split_once(' ').unwrap();
     let (task, revision): (usize, u64) = (task.parse().unwrap(), revision.parse().unwrap());
@@ -104,7 +116,7 @@ fn note(line: &str, acknowledged: &mut [u64; TASKS]) -> bool {
 }
 
 /// Asserts that a task's writes are there, whole and in order; gives how many.
-fn check_task(store: &(impl StoreRead + ?Sized), task: usize, promised: u64, run: usize) -> u64 {
+pub(super) fn check_task(store: &(impl StoreRead + ?Sized), task: usize, promised: u64, run: usize) -> u64 {
     let rollout = rollout_id(&format!("r-{task}"));
     let revision = store.rollout_revision(&rollout).unwrap();
     assert!(revision >= promised, "run {run}, task {task}: {promised} acknowledged, {revision} there");
@@ -149,7 +161,10 @@ async fn write_for_ever(handle: StoreHandle, store: Arc<dyn Store>, task: usize)
             Change::PutHost(Box::new(host(&format!("h-{task}-{number}")))),
         ];
         let guard = Guard::HostRevision { host: host_id(&format!("h-{task}-{number}")), expected: 0 };
-        handle.write(Write::new(changes).when(guard)).await.unwrap();
+        if let Err(error) = handle.write(Write::new(changes).when(guard)).await {
+            println!("\ntask {task} failed: {error}");
+            return;
+        }
         let mut out = std::io::stdout().lock();
         // On a line of its own: the test harness begins one before.
         write!(out, "\nacknowledged {task} {}.\n", number + 1).unwrap();

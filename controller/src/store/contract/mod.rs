@@ -3,10 +3,13 @@
 
 mod conflicts;
 mod content;
+mod cost;
 mod crash;
 mod damage;
 pub(super) mod durable;
+mod failing_disk;
 mod full_disk;
+mod large;
 mod reads;
 pub(super) mod work;
 mod writes;
@@ -137,8 +140,10 @@ macro_rules! promises_of_files {
                 }
                 crash::{ every_acknowledged_write_survives_kill_9 }
                 full_disk::{ a_full_disk_loses_nothing }
+                failing_disk::{ a_device_that_fails_under_the_store_loses_nothing }
+                large::{ a_large_store_opens_in_bounded_memory }
             );
-            use super::{Bed, crash, damage, durable, full_disk};
+            use super::{Bed, crash, damage, durable, failing_disk, full_disk, large};
         }
     )+};
 }

@@ -110,11 +110,6 @@ impl Disk {
         std::mem::take(&mut self.state().steps)
     }
 
-    /// Writes or syncs so far.
-    pub(super) fn done(&self, operation: Operation) -> usize {
-        self.state().done[operation as usize]
-    }
-
     pub(super) fn fail(&self, fault: Fault, dice: Dice) {
         let mut state = self.state();
         state.fault = Some(fault);

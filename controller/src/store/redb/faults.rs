@@ -3,6 +3,9 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::sync::Arc;
+
+use futures::future::join_all;
 
 use super::CACHE_BYTES;
 use super::disk::{Disk, Fault, Operation};
@@ -10,7 +13,8 @@ use crate::store::contract::work::{Expected, Work};
 use crate::store::dice::Dice;
 use crate::store::embedded::Embedded;
 use crate::store::redb::RedbEngine;
-use crate::store::{Store, StoreError, StoreRead};
+use crate::store::testing::event;
+use crate::store::{Store, StoreError, StoreHandle, StoreRead};
 
 const WRITES: u64 = 16;
 
@@ -114,4 +118,19 @@ fn a_failed_sync_leaves_reads_as_they_were() {
     disk.fail(Fault { on: Operation::Sync, after: 0, error: ErrorKind::Other, stays: false }, Dice::new(1));
     assert!(work.write(&store).is_err());
     assert_eq!(store.revision().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn every_write_that_waits_for_a_sync_that_fails_is_answered_with_its_error() {
+    let disk = Disk::default();
+    let store: Arc<dyn Store> = Arc::new(disk.open(CACHE_BYTES).unwrap());
+    let handle = StoreHandle::start(store.clone()).unwrap();
+    handle.apply(vec![event("before")], vec![]).await.unwrap();
+    disk.fail(Fault { on: Operation::Sync, after: 0, error: ErrorKind::Other, stays: false }, Dice::new(2));
+    let answers = join_all((0..50).map(|_| handle.apply(vec![event("in vain")], vec![]))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Io { .. }))), "{answers:?}");
+    disk.mend();
+    assert!(handle.apply(vec![event("after")], vec![]).await.is_err(), "not before a restart");
+    assert_eq!((store.revision().unwrap(), *handle.revisions().borrow(), store.last_event().unwrap()), (1, 1, 1));
+    assert!(disk.open(CACHE_BYTES).unwrap().last_event().unwrap() <= 51, "at most what was on its way");
 }

@@ -10,6 +10,9 @@
 //!
 //! redb, which refuses every damage by itself, is the default.
 
+#[cfg(test)]
+mod power_cut;
+
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
