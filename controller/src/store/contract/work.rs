@@ -37,7 +37,7 @@ impl Work {
             changes.push(Change::SetHostInventory { host: host_id(&host_name), inventory: digest, candidates: None });
         }
         if number.is_multiple_of(7) {
-            let size = usize::try_from(number * 40_961 % 600_000).unwrap();
+            let size = usize::try_from(number * 40_961 % 150_000).unwrap();
             changes.push(Change::PutRolloutSnapshot { rollout, revision: number, bytes: vec![number as u8; size].into() });
         }
         if number.is_multiple_of(2) {

@@ -12,8 +12,8 @@ use crate::store::{Store, StoreError};
 /// A sector is written whole or not at all.
 const SECTOR: usize = 512;
 /// Images of each stretch between two syncs, by default; `PATCHWAVE_TESTS_POWER_CUTS` asks for more.
-const IMAGES: u64 = 12;
-const WRITES: u64 = 60;
+const IMAGES: u64 = 8;
+const WRITES: u64 = 50;
 
 /// Which of the writes since the last sync reached the platter.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::store::embedded::Embedded;
 use crate::store::{Store, StoreError};
 
 const SECTOR: usize = 512;
-const WRITES: u64 = 30;
+const WRITES: u64 = 20;
 /// Images of each stretch between two writes, by default.
 const IMAGES: u64 = 4;
 
