@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Operator messages are what `-o json` prints: their field names are the stable ones.
     // Maps are ordered, so that the same answer prints the same bytes, and the same record is stored as the same bytes.
     tonic_prost_build::configure()
+        .codec_path("crate::codec::SmallBuffers")
         .type_attribute(".patchwave.operator", "#[derive(serde::Serialize)]")
         .btree_map(".")
         .compile_fds(descriptors)?;

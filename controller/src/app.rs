@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patchwave_common::runtime::clock::Clock;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::access::Directory;
 use crate::conductor::ConductorHandle;
@@ -51,9 +51,15 @@ pub struct App {
     pub conductor: ConductorHandle,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Places for inventories that are being put together and stored.
+    pub inventories: Semaphore,
     /// Spans.
     pub settings: AppSettings,
 }
+
+/// Inventories that are put together and stored at once: enough to fill a group commit, few enough that a fleet which reports at one
+/// instant takes some MB for it and not some hundreds (one with 4,000 packages is half a MB, and in the store's queue once more).
+pub const INVENTORIES_AT_ONCE: usize = 64;
 
 impl App {
     /// Reads from the store on a thread that may block.

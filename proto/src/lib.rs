@@ -4,6 +4,7 @@
 //! holds the operator service, whose messages are views to be shown and are never taken for domain types.
 
 pub mod agent;
+pub mod codec;
 
 /// Messages and services between agents and the controller, as generated.
 pub mod fleet {

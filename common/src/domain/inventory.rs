@@ -1,14 +1,33 @@
 //! What a host has, its digest, and the difference between two of them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use super::{Candidate, Digest, DigestBuilder, InstallState, InstalledPackage, Manager, Mark, PackageId};
 
 /// Everything installed by one package manager, ordered, each package once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A controller holds one for each host, and most packages are the same on most hosts: packages are shared, so that another inventory made
+/// from this one by a delta costs one pointer for each package that is in both.
+#[derive(Clone)]
 pub struct Inventory {
     manager: Manager,
-    packages: BTreeMap<PackageId, InstalledPackage>,
+    packages: Vec<Arc<InstalledPackage>>,
+    /// Computed when first asked for.
+    digest: OnceLock<Digest>,
+}
+
+impl PartialEq for Inventory {
+    fn eq(&self, other: &Self) -> bool {
+        (self.manager, &self.packages) == (other.manager, &other.packages)
+    }
+}
+impl Eq for Inventory {}
+
+impl std::fmt::Debug for Inventory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Inventory").field("manager", &self.manager).field("packages", &self.packages).finish()
+    }
 }
 
 /// Why a delta does not fit.
@@ -48,7 +67,21 @@ pub struct InventoryDelta {
 impl Inventory {
     /// An inventory of these packages; of two with one identity the later stands.
     pub fn new(manager: Manager, packages: impl IntoIterator<Item = InstalledPackage>) -> Self {
-        Self { manager, packages: packages.into_iter().map(|package| (package.id.clone(), package)).collect() }
+        Self::of_shared(manager, packages.into_iter().map(Arc::new).collect())
+    }
+
+    fn of_shared(manager: Manager, mut packages: Vec<Arc<InstalledPackage>>) -> Self {
+        // Stable, so that the later of two with one identity stays the later.
+        packages.sort_by(|left, right| left.id.cmp(&right.id));
+        packages.dedup_by(|later, earlier| {
+            let same = later.id == earlier.id;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        packages.shrink_to_fit();
+        Self { manager, packages, digest: OnceLock::new() }
     }
 
     /// The package manager.
@@ -60,12 +93,22 @@ impl Inventory {
     /// One package.
     #[must_use]
     pub fn get(&self, id: &PackageId) -> Option<&InstalledPackage> {
-        self.packages.get(id)
+        let at = self.packages.binary_search_by(|package| package.id.cmp(id)).ok()?;
+        self.packages.get(at).map(Arc::as_ref)
     }
 
     /// All packages, ordered by name and architecture.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &InstalledPackage> {
-        self.packages.values()
+        self.packages.iter().map(Arc::as_ref)
+    }
+
+    /// Puts equal packages of other inventories in the place of this one's, as `shared` knows them; its content stays what it is.
+    pub fn share(&mut self, mut shared: impl FnMut(&Arc<InstalledPackage>) -> Arc<InstalledPackage>) {
+        for package in &mut self.packages {
+            let other = shared(package);
+            debug_assert_eq!(*package, other, "only what is equal may be shared");
+            *package = other;
+        }
     }
 
     /// How many packages.
@@ -83,9 +126,13 @@ impl Inventory {
     /// Digest over every field of every package, in order; two hosts with the same digest have the same packages.
     #[must_use]
     pub fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| self.compute_digest())
+    }
+
+    fn compute_digest(&self) -> Digest {
         let mut builder = DigestBuilder::default();
         builder.field(self.manager.as_str().as_bytes());
-        for package in self.packages.values() {
+        for package in &self.packages {
             let (state, mark) = (package.state as u8, package.mark as u8);
             builder.field(package.id.name.as_str().as_bytes());
             builder.field(package.id.architecture.as_str().as_bytes());
@@ -101,25 +148,31 @@ impl Inventory {
     #[must_use]
     pub fn delta_from(&self, base: Option<&Self>) -> InventoryDelta {
         let base = base.filter(|base| base.manager == self.manager);
-        let changed =
-            self.packages.values().filter(|package| base.and_then(|base| base.get(&package.id)) != Some(package)).cloned().collect();
-        let removed =
-            base.map_or_else(Vec::new, |base| base.packages.keys().filter(|id| !self.packages.contains_key(*id)).cloned().collect());
+        // What was made from one another shares most packages; those need not be compared.
+        let is_new = |package: &Arc<InstalledPackage>| {
+            let before = base.and_then(|base| base.get(&package.id));
+            before.is_none_or(|before| !std::ptr::eq(before, package.as_ref()) && before != package.as_ref())
+        };
+        let changed = self.packages.iter().filter(|package| is_new(package)).map(|package| package.as_ref().clone()).collect();
+        let removed = base.map_or_else(Vec::new, |base| {
+            base.iter().filter(|package| self.get(&package.id).is_none()).map(|package| package.id.clone()).collect()
+        });
         InventoryDelta { base: base.map(Self::digest), digest: self.digest(), manager: self.manager, changed, removed }
     }
 
     /// Applies a delta to `base`; the result has exactly the digest that the delta promises, or it is refused.
     pub fn apply(base: Option<&Self>, delta: InventoryDelta) -> Result<Self, InventoryError> {
         let mut packages = match (delta.base, base) {
-            (None, _) => BTreeMap::new(),
+            (None, _) => Vec::new(),
             (Some(digest), Some(base)) if base.digest() == digest => base.packages.clone(),
             _ => return Err(InventoryError::OtherBase),
         };
-        for id in &delta.removed {
-            packages.remove(id);
+        if !delta.removed.is_empty() {
+            let removed: BTreeSet<&PackageId> = delta.removed.iter().collect();
+            packages.retain(|package| !removed.contains(&package.id));
         }
-        packages.extend(delta.changed.into_iter().map(|package| (package.id.clone(), package)));
-        let inventory = Self { manager: delta.manager, packages };
+        packages.extend(delta.changed.into_iter().map(Arc::new));
+        let inventory = Self::of_shared(delta.manager, packages);
         if inventory.digest() == delta.digest { Ok(inventory) } else { Err(InventoryError::DigestMismatch) }
     }
 }

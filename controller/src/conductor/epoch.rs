@@ -113,7 +113,7 @@ mod tests {
             directive: None,
             newest: newest.map(|(epoch, counter)| Generation { epoch, counter }),
         };
-        conductor.connected(HostId::parse(host).unwrap(), hello).await;
+        conductor.connected(HostId::parse(host).unwrap(), Box::new(hello)).await;
         conductor.ask(|_| ()).await.unwrap();
     }
 

@@ -50,8 +50,8 @@ impl ConductorHandle {
     }
 
     /// An agent said hello. Waits while the queue is full, which slows that stream down.
-    pub async fn connected(&self, host: HostId, hello: Hello) {
-        let _ = self.inputs.send(Input::Connected { host, hello: Box::new(hello) }).await;
+    pub async fn connected(&self, host: HostId, hello: Box<Hello>) {
+        let _ = self.inputs.send(Input::Connected { host, hello }).await;
     }
 
     /// A stream ended.

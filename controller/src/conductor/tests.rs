@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, ToAgent};
 use patchwave_common::runtime::clock::{Clock, SystemClock};
-use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 
 use super::{ConductorHandle, ConductorParts, ConductorSettings, start};
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::sessions::{Attached, Sessions};
+use crate::sessions::{Attached, Outbox, Reader, Sessions};
 use crate::store::{Store, StoreHandle, open_memory};
 
 const GENERATION: Generation = Generation { epoch: 1, counter: 7 };
@@ -44,7 +45,7 @@ pub(super) fn parts(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> ConductorPa
 struct Desk {
     conductor: ConductorHandle,
     host: HostId,
-    messages: mpsc::Receiver<ToAgent>,
+    messages: Reader,
 }
 
 impl Desk {
@@ -53,8 +54,11 @@ impl Desk {
         let sessions = parts.sessions.clone();
         let conductor = start(parts).await.unwrap();
         let host = HostId::parse("h-aaaaaaaaaaaaaaaa").unwrap();
-        let attached = sessions.attach(&host, InstanceId::parse("one").unwrap(), "test".to_owned()).await;
-        let Attached::Yes(_, messages) = attached else { panic!("nobody else is there") };
+        let outbox = Arc::new(Outbox::default());
+        outbox.welcomed();
+        let messages = outbox.read();
+        let attached = sessions.attach(&host, InstanceId::parse("one").unwrap(), "test".to_owned(), outbox).await;
+        assert!(matches!(attached, Attached::Yes(_)), "nobody else is there");
         Self { conductor, host, messages }
     }
 
@@ -62,7 +66,7 @@ impl Desk {
         self.conductor.progress(self.host.clone(), GENERATION, progress).await;
         // The question is taken after the report.
         self.conductor.ask(|_| ()).await.unwrap();
-        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.messages.next().now_or_never().flatten()).map(Result::unwrap).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fills the fleet from the store, page by page.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use patchwave_common::domain::{CandidateSet, Digest, Inventory};
 
@@ -48,12 +49,12 @@ fn take(fleet: &Fleet, contents: &impl Contents, record: HostRecord, asked: &mut
     if let Some(digest) = inventory.filter(|digest| asked.insert(*digest))
         && let Some(inventory) = contents.inventory(&digest)?
     {
-        fleet.set_inventory(&id, inventory);
+        fleet.set_inventory(&id, fleet.shared_inventory(inventory));
     }
     if let Some(digest) = candidates.filter(|digest| asked.insert(*digest))
         && let Some(candidates) = contents.candidates(&digest)?
     {
-        fleet.set_candidates(&id, candidates);
+        fleet.set_candidates(&id, Arc::new(candidates));
     }
     Ok(())
 }

@@ -9,11 +9,11 @@ mod host;
 mod index;
 mod load;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use patchwave_common::domain::{CandidateSet, Digest, HostFacts, HostId, Inventory, Timestamp};
+use patchwave_common::domain::{CandidateSet, Digest, HostFacts, HostId, InstalledPackage, Inventory, Timestamp};
 
 pub use alarms::{CLOCK_TOLERANCE, STALE_AFTER, alarms, clock_is_off};
 pub use host::{FleetHost, Presence};
@@ -22,11 +22,16 @@ pub use index::{PackageUse, UpdateRow, package_uses, updates};
 use crate::records::HostRecord;
 use crate::store::StoreError;
 
+/// A change of a host's clock offset that is kept, in milliseconds: less is the way's jitter, and is nothing against [`CLOCK_TOLERANCE`].
+const CLOCK_NOTED_MS: u64 = 250;
+
 /// The fleet.
 #[derive(Debug)]
 pub struct Fleet {
     hosts: RwLock<BTreeMap<HostId, Arc<FleetHost>>>,
     inventories: RwLock<HashMap<Digest, Arc<Inventory>>>,
+    /// Every package of them, once.
+    packages: Mutex<HashSet<Arc<InstalledPackage>>>,
     candidates: RwLock<HashMap<Digest, Arc<CandidateSet>>>,
     started_at: Timestamp,
     grace: Duration,
@@ -36,7 +41,14 @@ impl Fleet {
     /// An empty fleet; hosts that are not heard of within `grace` after `started_at` count as offline from then on.
     #[must_use]
     pub fn new(started_at: Timestamp, grace: Duration) -> Self {
-        Self { hosts: RwLock::default(), inventories: RwLock::default(), candidates: RwLock::default(), started_at, grace }
+        Self {
+            hosts: RwLock::default(),
+            inventories: RwLock::default(),
+            packages: Mutex::default(),
+            candidates: RwLock::default(),
+            started_at,
+            grace,
+        }
     }
 
     /// One host.
@@ -73,59 +85,78 @@ impl Fleet {
 
     /// Takes over a record as the store has it now.
     pub fn put_record(&self, record: HostRecord) {
-        self.change(&record.id.clone(), |host| {
-            let (inventory, candidates) = (record.inventory, record.candidates);
-            let mut host = host.map_or_else(|| FleetHost::new(record.clone()), |host| FleetHost { record: record.clone(), ..host.clone() });
-            host.inventory = inventory.and_then(|digest| self.known_inventory(&digest));
-            host.candidates = candidates.and_then(|digest| self.known_candidates(&digest));
-            Some(host)
-        });
+        let inventory = record.inventory.and_then(|digest| self.known_inventory(&digest));
+        let candidates = record.candidates.and_then(|digest| self.known_candidates(&digest));
+        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
+        let online_since = hosts.get(&record.id).and_then(|host| host.online_since);
+        hosts.insert(record.id.clone(), Arc::new(FleetHost { record, online_since, inventory, candidates }));
     }
 
     /// Changes a host's record; nothing happens where there is no such host.
     pub fn update_record(&self, id: &HostId, change: impl FnOnce(&mut HostRecord)) {
-        self.change(id, |host| {
-            let mut host = host?.clone();
-            change(&mut host.record);
-            Some(host)
-        });
+        self.change(id, |host| change(&mut host.record));
     }
 
     /// The host's stream opened or closed.
     pub fn set_online(&self, id: &HostId, online: bool, at: Timestamp) {
         self.change(id, |host| {
-            let mut host = host?.clone();
             host.online_since = online.then_some(at);
             host.record.last_seen = Some(at);
-            Some(host)
         });
     }
 
+    /// A host's clock is so far from the controller's, in milliseconds; true where that crosses the tolerance, either way. Every heartbeat
+    /// tells it: an offset that is about as it was changes nothing.
+    pub fn note_clock(&self, id: &HostId, offset_ms: i64) -> bool {
+        let before = self.get(id).map_or(0, |host| host.record.clock_offset_ms);
+        let crosses = clock_is_off(before) != clock_is_off(offset_ms);
+        if crosses || before.abs_diff(offset_ms) >= CLOCK_NOTED_MS {
+            self.update_record(id, |record| record.clock_offset_ms = offset_ms);
+        }
+        crosses
+    }
+
+    /// The inventory with this digest, where some host has it.
+    #[must_use]
+    pub fn known_inventory(&self, digest: &Digest) -> Option<Arc<Inventory>> {
+        self.inventories.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// The same inventory, with its packages shared with those of other hosts.
+    #[must_use]
+    pub fn shared_inventory(&self, mut inventory: Inventory) -> Arc<Inventory> {
+        let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
+        inventory.share(|package| match packages.get(package) {
+            // It came with the inventory that this one was made from.
+            _ if Arc::strong_count(package) > 1 => package.clone(),
+            Some(known) => known.clone(),
+            None => {
+                packages.insert(package.clone());
+                package.clone()
+            }
+        });
+        Arc::new(inventory)
+    }
+
     /// A host's inventory is this one now.
-    pub fn set_inventory(&self, id: &HostId, inventory: Inventory) -> Arc<Inventory> {
+    pub fn set_inventory(&self, id: &HostId, inventory: Arc<Inventory>) -> Arc<Inventory> {
         let digest = inventory.digest();
-        let shared =
-            self.inventories.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert_with(|| Arc::new(inventory)).clone();
+        let shared = self.inventories.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert(inventory).clone();
         self.change(id, |host| {
-            let mut host = host?.clone();
             host.record.inventory = Some(digest);
             host.inventory = Some(shared.clone());
-            Some(host)
         });
         self.forget_unused();
         shared
     }
 
     /// A host's candidates are these now.
-    pub fn set_candidates(&self, id: &HostId, candidates: CandidateSet) -> Arc<CandidateSet> {
+    pub fn set_candidates(&self, id: &HostId, candidates: Arc<CandidateSet>) -> Arc<CandidateSet> {
         let digest = candidates.digest();
-        let shared =
-            self.candidates.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert_with(|| Arc::new(candidates)).clone();
+        let shared = self.candidates.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert(candidates).clone();
         self.change(id, |host| {
-            let mut host = host?.clone();
             host.record.candidates = Some(digest);
             host.candidates = Some(shared.clone());
-            Some(host)
         });
         self.forget_unused();
         shared
@@ -152,18 +183,14 @@ impl Fleet {
         self.started_at.plus(self.grace)
     }
 
-    fn known_inventory(&self, digest: &Digest) -> Option<Arc<Inventory>> {
-        self.inventories.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
-    }
-
     fn known_candidates(&self, digest: &Digest) -> Option<Arc<CandidateSet>> {
         self.candidates.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    fn change(&self, id: &HostId, change: impl FnOnce(Option<&FleetHost>) -> Option<FleetHost>) {
-        let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = change(hosts.get(id).map(Arc::as_ref)) {
-            hosts.insert(id.clone(), Arc::new(host));
+    /// Changes a host where it stands; who looks at it meanwhile keeps what it was.
+    fn change(&self, id: &HostId, change: impl FnOnce(&mut FleetHost)) {
+        if let Some(host) = self.hosts.write().unwrap_or_else(PoisonError::into_inner).get_mut(id) {
+            change(Arc::make_mut(host));
         }
     }
 
@@ -174,6 +201,7 @@ impl Fleet {
         let mut inventories = self.inventories.write().unwrap_or_else(PoisonError::into_inner);
         if inventories.len() > hosts + SLACK {
             inventories.retain(|_, shared| Arc::strong_count(shared) > 1);
+            self.packages.lock().unwrap_or_else(PoisonError::into_inner).retain(|shared| Arc::strong_count(shared) > 1);
         }
         let mut candidates = self.candidates.write().unwrap_or_else(PoisonError::into_inner);
         if candidates.len() > hosts + SLACK {

@@ -16,7 +16,10 @@ impl Serial {
         if bytes.is_empty() || bytes.len() > 20 {
             return Err(ParseError::new("certificate serial", &format!("{} bytes", bytes.len()), "1 to 20 bytes, not all zero"));
         }
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()))
+        // Asked again and again for every open call, so without a string for each byte.
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+        let digits: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        Ok(Self(digits.into()))
     }
 
     /// Reads the hexadecimal form; colons between pairs are allowed.

@@ -11,7 +11,7 @@ use patchwave_common::runtime::tls::{AcceptLimits, accept, server_config};
 use tokio::net::TcpListener;
 
 use crate::access::{AccessLayer, Directory, Refusals, record_refusals};
-use crate::app::App;
+use crate::app::{App, INVENTORIES_AT_ONCE};
 use crate::conductor::{self, ConductorParts};
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -86,6 +86,7 @@ impl Server {
             directory,
             conductor,
             metrics,
+            inventories: tokio::sync::Semaphore::new(INVENTORIES_AT_ONCE),
             settings: settings.app.clone(),
         });
         Self::listen(app, &settings, certificate).await

@@ -11,10 +11,8 @@ use super::session;
 use crate::access::Caller;
 use crate::app::App;
 use crate::records::HostUpdate;
+use crate::sessions::Outbox;
 use crate::store::{Change, Write};
-
-/// Messages on their way to one agent inside the transport.
-const OUTBOUND_MESSAGES: usize = 8;
 
 /// The service.
 pub struct Agents {
@@ -29,17 +27,18 @@ pub fn service(app: Arc<App>) -> AgentServiceServer<Agents> {
 
 #[tonic::async_trait]
 impl AgentService for Agents {
-    type SessionStream = tokio_stream::wrappers::ReceiverStream<Result<wire::ControllerMessage, Status>>;
+    type SessionStream = session::Answers;
 
     async fn session(&self, request: Request<Streaming<wire::AgentMessage>>) -> Result<Response<Self::SessionStream>, Status> {
         let Some(Caller::Host { id, mode }) = request.extensions().get::<Caller>().cloned() else {
             return Err(Status::permission_denied("a session is for enrolled hosts"));
         };
         let peer = crate::access::peer_address(&request);
-        let (sender, receiver) = tokio::sync::mpsc::channel(OUTBOUND_MESSAGES);
-        let app = self.app.clone();
-        tokio::spawn(session::run(app, id, mode, peer, request.into_inner(), sender));
-        Ok(Response::new(tokio_stream::wrappers::ReceiverStream::new(receiver)))
+        let outbox = Arc::new(Outbox::default());
+        let answers = session::Answers::of(&outbox);
+        let (app, inbound) = (self.app.clone(), request.into_inner());
+        tokio::spawn(session::run(app, id, mode, peer, inbound, outbox));
+        Ok(Response::new(answers))
     }
 
     async fn renew(&self, request: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {

@@ -1,18 +1,19 @@
 //! One agent's stream from hello to its end. What an agent says is checked, stored, then acknowledged; rollouts are the conductor's.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use patchwave_common::domain::{FromAgent, Hello, HostFacts, HostId, HostMode, Inventory, InventoryDelta, StopCause, Timestamp, ToAgent};
 use patchwave_proto::agent::{decode_from_agent, encode_to_agent};
 use patchwave_proto::fleet::v1 as wire;
-use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use crate::app::App;
 use crate::fleet::clock_is_off;
 use crate::records::{FleetEvent, HostState, HostUpdate};
-use crate::sessions::{Attached, Session};
+use crate::sessions::{Attached, Outbox, Reader, Session};
 use crate::store::{Change, StoreError, Write};
 
 /// A new stream says hello within this time, or it is none.
@@ -22,7 +23,31 @@ const SILENT_HEARTBEATS: u32 = 3;
 /// A reader that takes nothing for this long is gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Outbound = mpsc::Sender<Result<wire::ControllerMessage, Status>>;
+/// What the agent is told, as its call's answer.
+pub struct Answers(Reader);
+
+impl Answers {
+    pub(super) fn of(outbox: &Arc<Outbox>) -> Self {
+        Self(outbox.read())
+    }
+}
+
+impl tokio_stream::Stream for Answers {
+    type Item = Result<wire::ControllerMessage, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(context).map(|message| message.map(|message| message.map(|message| encode_to_agent(&message))))
+    }
+}
+
+/// Ends the answers with whoever fills them.
+struct Closing(Arc<Outbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.end(None);
+    }
+}
 
 /// Why a stream ends.
 enum End {
@@ -40,39 +65,62 @@ impl From<StoreError> for End {
     }
 }
 
-/// Serves one stream until it ends.
+/// Serves one stream until it ends. What is done once or seldom is boxed: its memory would be held for as long as the stream is.
 pub(super) async fn run(
     app: Arc<App>,
     host: HostId,
     mode: HostMode,
     peer: String,
     mut inbound: Streaming<wire::AgentMessage>,
-    outbound: Outbound,
+    outbox: Arc<Outbox>,
 ) {
+    let _closing = Closing(outbox.clone());
+    let Some((mut stream, greeted)) = Box::pin(begin(app, host, mode, peer, &mut inbound, outbox)).await else { return };
+    let end = match greeted {
+        Ok(()) => stream.serve(&mut inbound).await,
+        Err(end) => Err(end),
+    };
+    Box::pin(stream.finish(end)).await;
+}
+
+/// From the first word to the welcome; nothing where it did not come to a session.
+async fn begin(
+    app: Arc<App>,
+    host: HostId,
+    mode: HostMode,
+    peer: String,
+    inbound: &mut Streaming<wire::AgentMessage>,
+    outbox: Arc<Outbox>,
+) -> Option<(Stream, Result<(), End>)> {
     let hello = match tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await {
         Ok(Ok(Some(message))) => decode_from_agent(message),
-        _ => return,
+        _ => return None,
     };
     let hello = match hello {
         Ok(FromAgent::Hello(hello)) => hello,
-        Ok(_) => return refuse(&outbound, "the first message must be a hello").await,
-        Err(error) => return refuse(&outbound, &error.to_string()).await,
+        Ok(_) => return refuse(&outbox, "the first message must be a hello"),
+        Err(error) => return refuse(&outbox, &error.to_string()),
     };
-    let (session, messages) = match app.sessions.attach(&host, hello.instance.clone(), peer.clone()).await {
-        Attached::Yes(session, messages) => (session, messages),
-        Attached::Cloned { other } => return cloned(&app, &host, &hello, &peer, &other, &outbound).await,
-    };
-    let mut stream = Stream { app: app.clone(), host: host.clone(), mode, session, outbound };
-    let end = stream.serve(*hello, &mut inbound, messages).await;
-    stream.finish(end).await;
+    match app.sessions.attach(&host, hello.instance.clone(), peer.clone(), outbox.clone()).await {
+        Attached::Yes(session) => {
+            let stream = Stream { app, host, mode, session };
+            let greeted = stream.greet(hello).await;
+            Some((stream, greeted))
+        }
+        Attached::Cloned { other } => {
+            cloned(&app, &host, &hello, &peer, &other, &outbox).await;
+            None
+        }
+    }
 }
 
-async fn refuse(outbound: &Outbound, detail: &str) {
-    let _ = outbound.send(Err(Status::invalid_argument(detail.to_owned()))).await;
+fn refuse<T>(outbox: &Outbox, detail: &str) -> Option<T> {
+    outbox.end(Some(Status::invalid_argument(detail.to_owned())));
+    None
 }
 
 /// Two running agents on one key: both are stopped and an operator is told (rule 25).
-async fn cloned(app: &App, host: &HostId, hello: &Hello, peer: &str, other: &Session, outbound: &Outbound) {
+async fn cloned(app: &App, host: &HostId, hello: &Hello, peer: &str, other: &Session, outbox: &Outbox) {
     let at = app.clock.now();
     let detail = format!(
         "two running agents use the key of host {host}: instance {} at {} and instance {} at {peer} ({}). Both are stopped. \
@@ -90,7 +138,8 @@ async fn cloned(app: &App, host: &HostId, hello: &Hello, peer: &str, other: &Ses
     }
     app.fleet.update_record(host, |record| record.state = state);
     app.sessions.stop(host, StopCause::Cloned, &detail);
-    let _ = outbound.send(Ok(encode_to_agent(&ToAgent::Stop { cause: StopCause::Cloned, detail }))).await;
+    // Whether it still hears it or not: its certificate opens nothing any more.
+    let _ = outbox.say(ToAgent::Stop { cause: StopCause::Cloned, detail }).await;
     app.conductor.world_changed();
 }
 
@@ -99,87 +148,78 @@ struct Stream {
     host: HostId,
     mode: HostMode,
     session: Arc<Session>,
-    outbound: Outbound,
 }
 
 impl Stream {
-    async fn serve(
-        &mut self,
-        hello: Hello,
-        inbound: &mut Streaming<wire::AgentMessage>,
-        mut messages: mpsc::Receiver<ToAgent>,
-    ) -> Result<(), End> {
-        self.greet(hello).await?;
+    async fn serve(&mut self, inbound: &mut Streaming<wire::AgentMessage>) -> Result<(), End> {
         let silence = self.app.settings.heartbeat * SILENT_HEARTBEATS;
         loop {
-            tokio::select! {
+            let message = tokio::select! {
                 biased;
-                () = self.session.closed() => {
-                    // What was queued before the close (why the stream ends) is still told.
-                    while let Ok(message) = messages.try_recv() {
-                        self.send(&message).await?;
-                    }
-                    return Ok(());
-                }
-                message = messages.recv() => match message {
-                    Some(message) => self.send(&message).await?,
-                    None => return Ok(()),
-                },
+                // What was queued before the close (why the stream ends) is still told.
+                () = self.session.closed() => return Ok(()),
                 message = tokio::time::timeout(silence, inbound.message()) => match message {
-                    Ok(Ok(Some(message))) => {
-                        let message = decode_from_agent(message).map_err(|error| End::Protocol(error.to_string()))?;
-                        self.take(message).await?;
-                    }
+                    Ok(Ok(Some(message))) => decode_from_agent(message).map_err(|error| End::Protocol(error.to_string()))?,
                     Ok(Ok(None) | Err(_)) | Err(_) => return Err(End::Gone),
                 },
+            };
+            match message {
+                FromAgent::Heartbeat { clock, nonce } => self.heartbeat(clock, nonce).await?,
+                other => Box::pin(self.take(other)).await?,
             }
         }
     }
 
+    /// A sign of life: costs no write, and wakes nobody.
+    async fn heartbeat(&self, clock: Timestamp, nonce: u64) -> Result<(), End> {
+        self.session.heard(nonce);
+        let offset = clock.0.saturating_sub(self.app.clock.now().0);
+        if self.app.fleet.note_clock(&self.host, offset) {
+            Box::pin(self.tell_clock(offset)).await?;
+        }
+        // A heartbeat that answers a ping asks for nothing.
+        if nonce == 0 { self.send(ToAgent::Ping(0)).await } else { Ok(()) }
+    }
+
     /// Hello and welcome: records that the host is here, tells it what the controller has, and lets the conductor reconcile.
-    async fn greet(&mut self, hello: Hello) -> Result<(), End> {
+    async fn greet(&self, mut hello: Box<Hello>) -> Result<(), End> {
         let at = self.app.clock.now();
         let offset = hello.clock.0.saturating_sub(at.0);
-        let mut facts = hello.facts.clone();
-        facts.agent_version.clone_from(&hello.agent_version);
+        let Hello { facts, agent_version, .. } = hello.as_mut();
+        facts.agent_version.clone_from(agent_version);
         let seen = HostUpdate::Seen { at, instance: hello.instance.clone(), clock_offset_ms: offset };
         let mut changes = vec![Change::UpdateHost { host: self.host.clone(), update: seen }];
-        let known = self.app.fleet.get(&self.host);
-        if known.as_ref().is_none_or(|host| host.record.facts != facts) {
-            changes.push(Change::UpdateHost { host: self.host.clone(), update: HostUpdate::Facts(Box::new(facts.clone())) });
+        let news = self.app.fleet.get(&self.host).is_none_or(|host| host.record.facts != hello.facts);
+        if news {
+            changes.push(Change::UpdateHost { host: self.host.clone(), update: HostUpdate::Facts(Box::new(hello.facts.clone())) });
         }
         self.app.store.write(Write::new(changes)).await?;
-        self.app.fleet.set_facts(&self.host, facts);
-        self.note_clock(offset).await?;
+        if news {
+            self.app.fleet.set_facts(&self.host, hello.facts.clone());
+        }
+        if self.app.fleet.note_clock(&self.host, offset) {
+            self.tell_clock(offset).await?;
+        }
         self.app.fleet.set_online(&self.host, true, at);
-        self.send(&ToAgent::Welcome { clock: at, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode })
-            .await?;
+        self.send(ToAgent::Welcome { clock: at, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode }).await?;
+        self.session.outbox.welcomed();
         let known = self.app.fleet.get(&self.host);
         let inventory = known.as_ref().and_then(|host| host.inventory.as_ref()).and(known.as_ref().and_then(|host| host.record.inventory));
         let candidates =
             known.as_ref().and_then(|host| host.candidates.as_ref()).and(known.as_ref().and_then(|host| host.record.candidates));
-        self.send(&ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() }).await?;
-        self.send(&ToAgent::CandidatesAnswer { digest: candidates, need_full: candidates.is_none() }).await?;
-        self.send(&ToAgent::Quarantine(self.app.conductor.quarantine().into_iter().collect())).await?;
+        self.send(ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() }).await?;
+        self.send(ToAgent::CandidatesAnswer { digest: candidates, need_full: candidates.is_none() }).await?;
+        self.send(ToAgent::Quarantine(self.app.conductor.quarantine().into_iter().collect())).await?;
         tracing::info!(host = %self.host, instance = %hello.instance, "agent connected");
         self.app.metrics.connected();
         self.app.conductor.connected(self.host.clone(), hello).await;
         Ok(())
     }
 
-    async fn take(&mut self, message: FromAgent) -> Result<(), End> {
+    async fn take(&self, message: FromAgent) -> Result<(), End> {
         match message {
             FromAgent::Hello(_) => Err(End::Protocol("a second hello in one session".to_owned())),
-            FromAgent::Heartbeat { clock, nonce } => {
-                self.session.heard(nonce);
-                let offset = clock.0.saturating_sub(self.app.clock.now().0);
-                self.note_clock(offset).await?;
-                if nonce == 0 {
-                    // Asks for nothing: it tells the agent that somebody is here.
-                    self.send(&ToAgent::Ping(0)).await?;
-                }
-                Ok(())
-            }
+            FromAgent::Heartbeat { clock, nonce } => self.heartbeat(clock, nonce).await,
             FromAgent::Inventory(delta) => self.inventory(delta).await,
             FromAgent::Candidates(set) => {
                 let digest = set.digest();
@@ -189,8 +229,8 @@ impl Stream {
                     Change::SetHostInventory { host: self.host.clone(), inventory: None, candidates: Some(digest) },
                 ];
                 self.app.store.write(Write::new(changes)).await?;
-                self.app.fleet.set_candidates(&self.host, shared.as_ref().clone());
-                self.send(&ToAgent::CandidatesAnswer { digest: Some(digest), need_full: false }).await
+                self.app.fleet.set_candidates(&self.host, shared);
+                self.send(ToAgent::CandidatesAnswer { digest: Some(digest), need_full: false }).await
             }
             FromAgent::Facts(facts) => self.facts(*facts).await,
             FromAgent::Stage { rollout, result } => {
@@ -204,26 +244,40 @@ impl Stream {
         }
     }
 
-    async fn inventory(&mut self, delta: InventoryDelta) -> Result<(), End> {
-        let base = self.app.fleet.get(&self.host).and_then(|host| host.inventory.clone());
-        let inventory = match Inventory::apply(base.as_deref(), delta) {
-            Ok(inventory) => Arc::new(inventory),
-            Err(error) => {
-                tracing::info!(host = %self.host, %error, "asking for the full inventory");
-                return self.send(&ToAgent::InventoryAnswer { digest: None, need_full: true }).await;
+    async fn inventory(&self, delta: InventoryDelta) -> Result<(), End> {
+        let fleet = &self.app.fleet;
+        // Many hosts make the same step; what another host has need not be put together again.
+        let inventory = match fleet.known_inventory(&delta.digest) {
+            Some(known) => known,
+            None => {
+                // Each that is put together, stored and waited for takes memory; the others wait as they came, which is less.
+                let _place = self.app.inventories.acquire().await.map_err(|_| End::Gone)?;
+                let base = fleet.get(&self.host).and_then(|host| host.inventory.clone());
+                match Inventory::apply(base.as_deref(), delta) {
+                    Ok(inventory) => return self.keep(fleet.shared_inventory(inventory)).await,
+                    Err(error) => {
+                        tracing::info!(host = %self.host, %error, "asking for the full inventory");
+                        return self.send(ToAgent::InventoryAnswer { digest: None, need_full: true }).await;
+                    }
+                }
             }
         };
+        self.keep(inventory).await
+    }
+
+    /// Stores an inventory, then says so.
+    async fn keep(&self, inventory: Arc<Inventory>) -> Result<(), End> {
         let digest = inventory.digest();
         let changes = vec![
             Change::PutInventory(inventory.clone()),
             Change::SetHostInventory { host: self.host.clone(), inventory: Some(digest), candidates: None },
         ];
         self.app.store.write(Write::new(changes)).await?;
-        self.app.fleet.set_inventory(&self.host, inventory.as_ref().clone());
-        self.send(&ToAgent::InventoryAnswer { digest: Some(digest), need_full: false }).await
+        self.app.fleet.set_inventory(&self.host, inventory);
+        self.send(ToAgent::InventoryAnswer { digest: Some(digest), need_full: false }).await
     }
 
-    async fn facts(&mut self, facts: HostFacts) -> Result<(), End> {
+    async fn facts(&self, facts: HostFacts) -> Result<(), End> {
         if self.app.fleet.get(&self.host).is_some_and(|host| host.record.facts == facts) {
             return Ok(());
         }
@@ -234,13 +288,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Keeps the clock's offset; crossing the tolerance either way is told to people and to the rollouts (rule 28).
-    async fn note_clock(&self, offset_ms: i64) -> Result<(), End> {
-        let before = self.app.fleet.get(&self.host).map_or(0, |host| host.record.clock_offset_ms);
-        self.app.fleet.update_record(&self.host, |record| record.clock_offset_ms = offset_ms);
-        if clock_is_off(before) == clock_is_off(offset_ms) {
-            return Ok(());
-        }
+    /// The clock's offset crossed the tolerance: that is told to people and to the rollouts (rule 28).
+    async fn tell_clock(&self, offset_ms: i64) -> Result<(), End> {
         let (kind, text) = if clock_is_off(offset_ms) {
             let text = format!(
                 "the clock of host {} is {} s off; it gets no order until that is mended (hint: check its time synchronisation)",
@@ -257,8 +306,8 @@ impl Stream {
         Ok(())
     }
 
-    async fn send(&self, message: &ToAgent) -> Result<(), End> {
-        match tokio::time::timeout(SEND_TIMEOUT, self.outbound.send(Ok(encode_to_agent(message)))).await {
+    async fn send(&self, message: ToAgent) -> Result<(), End> {
+        match tokio::time::timeout(SEND_TIMEOUT, self.session.outbox.say(message)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(End::Gone),
         }
@@ -269,11 +318,11 @@ impl Stream {
             Ok(()) | Err(End::Gone) => tracing::info!(host = %self.host, "agent disconnected"),
             Err(End::Protocol(detail)) => {
                 tracing::warn!(host = %self.host, %detail, "the agent broke the protocol");
-                refuse(&self.outbound, &detail).await;
+                self.session.outbox.end(Some(Status::invalid_argument(detail)));
             }
             Err(End::Store(error)) => {
                 tracing::error!(host = %self.host, %error, "the session ends: its report could not be stored");
-                let _ = self.outbound.send(Err(Status::unavailable("the controller could not store the report"))).await;
+                self.session.outbox.end(Some(Status::unavailable("the controller could not store the report")));
             }
         }
         if self.app.sessions.detach(&self.host, self.session.epoch) {

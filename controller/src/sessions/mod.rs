@@ -4,17 +4,18 @@
 //! dropped. Two streams of one host with the same instance are a reconnect: the newer one stands. With different instances the old one
 //! is asked (a ping): if it still answers, two agents run on one key, the host is a clone, and both are stopped (rule 25).
 
+mod outbox;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use patchwave_common::domain::{HostId, InstanceId, StopCause, ToAgent};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
-/// Messages that wait for one slow agent. Everything in it is state that is sent again after a reconnect, so an agent that does not read
-/// is disconnected rather than waited for.
-pub const QUEUE_MESSAGES: usize = 64;
+pub use outbox::{Outbox, QUEUE_MESSAGES, Reader, Refused};
+
 /// How long an old stream may take to prove that it is alive. Longer than a round trip over a bad link, shorter than an operator's patience.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,16 +28,17 @@ pub struct Session {
     pub instance: InstanceId,
     /// Where it connects from, for messages about clones.
     pub peer: String,
-    queue: mpsc::Sender<ToAgent>,
+    /// What the agent is yet to be told.
+    pub outbox: Arc<Outbox>,
     closing: Notify,
     answered: Notify,
     nonce: AtomicU64,
 }
 
 impl Session {
-    /// Queues a message. A full queue closes the stream: the agent comes back and is told everything anew.
+    /// Queues a message. A full outbox closes the stream: the agent comes back and is told everything anew.
     pub fn send(&self, message: ToAgent) {
-        if self.queue.try_send(message).is_err() {
+        if self.outbox.push(message).is_err() {
             self.closing.notify_one();
         }
     }
@@ -61,12 +63,12 @@ impl Session {
     /// Asks whether the other side is alive; true when it answers in time.
     async fn answers(&self, nonce: u64) -> bool {
         self.nonce.store(nonce, Ordering::Relaxed);
-        if self.queue.try_send(ToAgent::Ping(nonce)).is_err() {
+        if self.outbox.push(ToAgent::Ping(nonce)).is_err() {
             return false;
         }
         tokio::select! {
             () = self.answered.notified() => true,
-            () = self.queue.closed() => false,
+            () = self.outbox.left() => false,
             () = tokio::time::sleep(PROBE_TIMEOUT) => false,
         }
     }
@@ -74,8 +76,8 @@ impl Session {
 
 /// What came of a new stream.
 pub enum Attached {
-    /// It is the host's stream now; messages for it come out of the receiver.
-    Yes(Arc<Session>, mpsc::Receiver<ToAgent>),
+    /// It is the host's stream now; messages for it go into its outbox.
+    Yes(Arc<Session>),
     /// Another agent answers under the same key.
     Cloned {
         /// The other stream, which is still open.
@@ -92,7 +94,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Takes in a new stream of a host.
-    pub async fn attach(&self, host: &HostId, instance: InstanceId, peer: String) -> Attached {
+    pub async fn attach(&self, host: &HostId, instance: InstanceId, peer: String, outbox: Arc<Outbox>) -> Attached {
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(old) = self.get(host) {
             if old.instance != instance && old.answers(epoch).await {
@@ -100,11 +102,10 @@ impl Sessions {
             }
             old.close();
         }
-        let (queue, messages) = mpsc::channel(QUEUE_MESSAGES);
-        let session =
-            Arc::new(Session { epoch, instance, peer, queue, closing: Notify::new(), answered: Notify::new(), nonce: AtomicU64::new(0) });
+        let (closing, answered, nonce) = (Notify::new(), Notify::new(), AtomicU64::new(0));
+        let session = Arc::new(Session { epoch, instance, peer, outbox, closing, answered, nonce });
         self.lock().insert(host.clone(), session.clone());
-        Attached::Yes(session, messages)
+        Attached::Yes(session)
     }
 
     /// The stream ended; true where it was still the host's one.
@@ -174,21 +175,26 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use tokio_stream::StreamExt as _;
+
     use super::*;
 
     fn host() -> HostId {
         HostId::parse("h-1").unwrap()
     }
 
-    async fn attach(sessions: &Sessions, instance: &str) -> Attached {
-        sessions.attach(&host(), InstanceId::parse(instance).unwrap(), "198.51.100.7".into()).await
+    async fn attach(sessions: &Sessions, instance: &str) -> (Attached, Reader) {
+        let outbox = Arc::new(Outbox::default());
+        outbox.welcomed();
+        let reader = outbox.read();
+        (sessions.attach(&host(), InstanceId::parse(instance).unwrap(), "198.51.100.7".into(), outbox).await, reader)
     }
 
     #[tokio::test]
     async fn a_reconnect_of_the_same_instance_replaces_its_old_stream() {
         let sessions = Sessions::default();
-        let Attached::Yes(old, _old_messages) = attach(&sessions, "a").await else { panic!("first") };
-        let Attached::Yes(new, _new_messages) = attach(&sessions, "a").await else { panic!("second") };
+        let (Attached::Yes(old), _old_messages) = attach(&sessions, "a").await else { panic!("first") };
+        let (Attached::Yes(new), _new_messages) = attach(&sessions, "a").await else { panic!("second") };
         old.closed().await;
         assert!(!sessions.detach(&host(), old.epoch), "the old stream must not take the new one with it");
         assert_eq!(sessions.get(&host()).unwrap().epoch, new.epoch);
@@ -197,25 +203,25 @@ mod tests {
     #[tokio::test]
     async fn two_instances_that_both_answer_are_a_clone() {
         let sessions = Arc::new(Sessions::default());
-        let Attached::Yes(old, mut messages) = attach(&sessions, "a").await else { panic!("first") };
+        let (Attached::Yes(old), mut messages) = attach(&sessions, "a").await else { panic!("first") };
         let answering = tokio::spawn(async move {
-            while let Some(message) = messages.recv().await {
+            while let Some(Ok(message)) = messages.next().await {
                 if let ToAgent::Ping(nonce) = message {
                     old.heard(nonce);
                 }
             }
         });
-        assert!(matches!(attach(&sessions, "b").await, Attached::Cloned { other } if other.instance.as_str() == "a"));
+        assert!(matches!(attach(&sessions, "b").await.0, Attached::Cloned { other } if other.instance.as_str() == "a"));
         answering.abort();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_old_instance_that_is_silent_or_gone_is_replaced() {
         let sessions = Sessions::default();
-        let Attached::Yes(_silent, silent_messages) = attach(&sessions, "a").await else { panic!("first") };
-        let Attached::Yes(second, messages) = attach(&sessions, "b").await else { panic!("a silent stream is no clone") };
+        let (Attached::Yes(_silent), silent_messages) = attach(&sessions, "a").await else { panic!("first") };
+        let (Attached::Yes(second), messages) = attach(&sessions, "b").await else { panic!("a silent stream is no clone") };
         drop((silent_messages, messages));
-        let Attached::Yes(third, _messages) = attach(&sessions, "c").await else { panic!("a closed stream is no clone") };
+        let (Attached::Yes(third), _messages) = attach(&sessions, "c").await else { panic!("a closed stream is no clone") };
         assert!(third.epoch > second.epoch);
     }
 }

@@ -129,19 +129,19 @@ impl Agent {
                 }
                 Ok(Some(u64::from(rounds)))
             }
-            Some(Order::Report { round }) => {
+            Some(Order::Report { round, whole }) => {
                 let name = match self.shared.arguments.inventories {
                     0 => format!("{round}.{}", self.number()),
                     several => format!("{round}.{}", self.number() % several),
                 };
-                self.report(name, link).await?;
+                self.report(name, whole, link).await?;
                 Ok(Some(1))
             }
             Some(Order::CheckIn { agents, .. }) if self.index >= agents => Ok(None),
             Some(Order::CheckIn { millis, .. }) => {
                 let (until, mut reports) = (Instant::now() + Duration::from_millis(millis), 0);
                 while Instant::now() < until {
-                    self.report(format!("{}.{reports}", self.number()), link).await?;
+                    self.report(format!("{}.{reports}", self.number()), false, link).await?;
                     reports += 1;
                 }
                 Ok(Some(reports))
@@ -162,11 +162,11 @@ impl Agent {
         }
     }
 
-    /// Reports an inventory as the difference from the one before, and waits until the controller has it on disk.
-    async fn report(&mut self, name: String, link: &mut Link) -> Result<()> {
+    /// Reports an inventory, whole or as the difference from the one before, and waits until the controller has it on disk.
+    async fn report(&mut self, name: String, whole: bool, link: &mut Link) -> Result<()> {
         let content = &self.shared.content;
         let before = self.change.as_ref().map_or(Ok(content.inventory.clone()), |name| content.changed(name))?;
-        let delta: InventoryDelta = content.changed(&name)?.delta_from(Some(&before));
+        let delta: InventoryDelta = content.changed(&name)?.delta_from((!whole).then_some(&before));
         let digest = delta.digest;
         link.say(&FromAgent::Inventory(delta)).await?;
         loop {

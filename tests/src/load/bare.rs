@@ -1,5 +1,7 @@
 //! The thing that ratios are taken to: a tonic server without anything of ours but the TLS settings. Each stream answers each message.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,9 +17,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
+use tonic::body::Body;
+use tonic::server::{NamedService, StreamingService};
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
-use wire::agent_service_server::{AgentService, AgentServiceServer};
+use tonic_prost::ProstCodec;
 
 use super::arguments::BareArguments;
 use super::exchange::now;
@@ -27,23 +31,50 @@ pub const SERVER_NAME: &str = "127.0.0.1";
 /// Handshakes that were made and wait for the server.
 const READY: usize = 64;
 
+/// The stream that the simulated agents open, in tonic's own codec; ours is part of what is measured.
+const PATH: &str = "/patchwave.fleet.v1.AgentService/Session";
+
+#[derive(Clone)]
 struct Echo;
 
-#[tonic::async_trait]
-impl AgentService for Echo {
-    type SessionStream = Pin<Box<dyn Stream<Item = Result<wire::ControllerMessage, Status>> + Send>>;
+type Answers = Pin<Box<dyn Stream<Item = Result<wire::ControllerMessage, Status>> + Send>>;
 
-    async fn session(&self, request: Request<Streaming<wire::AgentMessage>>) -> Result<Response<Self::SessionStream>, Status> {
+impl StreamingService<wire::AgentMessage> for Echo {
+    type Response = wire::ControllerMessage;
+    type ResponseStream = Answers;
+    type Future = Ready<Result<Response<Answers>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<wire::AgentMessage>>) -> Self::Future {
         let echo = |message: Result<wire::AgentMessage, Status>| {
             let ping = wire::controller_message::Message::Ping(wire::Ping { nonce: 0 });
             message.map(|_| wire::ControllerMessage { message: Some(ping) })
         };
-        Ok(Response::new(Box::pin(request.into_inner().map(echo))))
+        let answers: Answers = Box::pin(request.into_inner().map(echo));
+        ready(Ok(Response::new(answers)))
+    }
+}
+
+impl tower::Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn renew(&self, _: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
-        Err(Status::unimplemented("this server only echoes"))
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            if request.uri().path() != PATH {
+                return Ok(Status::unimplemented("this server only echoes").into_http());
+            }
+            Ok(tonic::server::Grpc::new(ProstCodec::default()).streaming(Echo, request).await)
+        })
     }
+}
+
+impl NamedService for Echo {
+    const NAME: &'static str = "patchwave.fleet.v1.AgentService";
 }
 
 /// Serves until it is killed.
@@ -72,7 +103,7 @@ async fn serve(arguments: &BareArguments) -> Result<()> {
             });
         }
     });
-    let server = tonic::transport::Server::builder().add_service(AgentServiceServer::new(Echo));
+    let server = tonic::transport::Server::builder().add_service(Echo);
     Ok(server.serve_with_incoming(ReceiverStream::new(incoming)).await?)
 }
 

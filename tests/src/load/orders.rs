@@ -21,6 +21,8 @@ pub enum Order {
     Report {
         /// Numbers the change.
         round: u32,
+        /// All of the inventory, as after enrolment, or only what changed.
+        whole: bool,
     },
     /// Agents report changed inventories one after the other until the time is over.
     CheckIn {

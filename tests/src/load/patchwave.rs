@@ -14,8 +14,8 @@ use super::exchange::now;
 use super::identities::{self, POLICY};
 use super::orders::{Kind, Order, now_us};
 use super::process::Process;
-use super::report::{CheckIns, Comeback, Latency, Patchwave, Rollout};
-use super::subject::{Ground, free_address, grown, measure, us};
+use super::report::{CheckIns, Comeback, Latency, Patchwave, Reports, Rollout};
+use super::subject::{Ground, Measured, free_address, grown, measure, us};
 use super::workers::Workers;
 use super::world::Content;
 use super::{bare, talk};
@@ -88,25 +88,26 @@ pub fn run(ground: &Ground<'_>, controller: &Controller) -> Result<(Patchwave, u
     let measured = measure(load, &process, &mut workers).context("measuring patchwave")?;
     let quarantine = quarantine(controller, &mut workers)?;
     let rollout = if load.no_rollout { None } else { Some(rollout(controller, &process, &mut workers, load.agents)?) };
-    process.rest()?;
-    let cpu = process.cpu()?;
-    let reports = workers.order("changed inventories", Order::Report { round: 1 })?;
-    process.rest()?;
-    #[allow(clippy::cast_precision_loss)] // A count of reports.
-    let inventory_cpu_us = us(process.cpu()?.saturating_sub(cpu)) / reports.exchanges.max(1) as f64;
-    let resident = process.memory()?.resident;
+    let upload = reports(&process, &mut workers, &measured, "whole inventories", Order::Report { round: 0, whole: true })?;
+    let inventory = reports(&process, &mut workers, &measured, "changed inventories", Order::Report { round: 1, whole: false })?;
     let check_ins = check_ins(ground, &process, &mut workers)?;
     let comeback = comeback(controller, &mut process, &mut workers)?;
-    let patchwave = Patchwave {
-        subject: measured.subject,
-        inventory_cpu_us,
-        inventory_resident_bytes_per_agent: grown(measured.empty.resident, resident, measured.counted),
-        quarantine,
-        rollout,
-        check_ins,
-        comeback,
-    };
+    let patchwave = Patchwave { subject: measured.subject, upload, inventory, quarantine, rollout, check_ins, comeback };
     Ok((patchwave, workers.count()))
+}
+
+/// Every agent reports.
+fn reports(process: &Process, workers: &mut Workers, measured: &Measured, what: &str, order: Order) -> Result<Reports> {
+    process.rest()?;
+    let cpu = process.cpu()?;
+    let done = workers.order(what, order)?;
+    process.rest()?;
+    #[allow(clippy::cast_precision_loss)] // A count of reports.
+    let cpu_us = us(process.cpu()?.saturating_sub(cpu)) / done.exchanges.max(1) as f64;
+    // Heartbeats follow, as they do in life.
+    workers.order("heartbeats", Order::Beat { rounds: 2 })?;
+    let resident = process.memory()?.resident;
+    Ok(Reports { cpu_us, resident_bytes_per_agent: grown(measured.empty.resident, resident, measured.counted) })
 }
 
 /// Lifts the quarantine, of which everybody is told.

@@ -156,7 +156,7 @@ impl Drop for Process {
 
 /// Waits while another process works; there is nothing that it would tell us by.
 #[allow(clippy::disallowed_methods)]
-fn pause(span: Duration) {
+pub fn pause(span: Duration) {
     std::thread::sleep(span);
 }
 

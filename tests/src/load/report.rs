@@ -47,6 +47,8 @@ pub struct Subject {
     pub heartbeat_cpu_us: f64,
     /// How many of them one core can do in a second.
     pub heartbeats_per_core: f64,
+    /// CPU of a second in which nobody says anything, for a thousand agents.
+    pub idle_cpu_us_per_second: f64,
     /// Bytes handed to the disk while the heartbeats went on; absent where the kernel does not say.
     pub heartbeat_written_bytes: Option<u64>,
 }
@@ -56,10 +58,10 @@ pub struct Subject {
 pub struct Patchwave {
     /// As of every server.
     pub subject: Subject,
-    /// CPU of one changed inventory, until it is acknowledged.
-    pub inventory_cpu_us: f64,
-    /// Growth of resident memory for each agent once all have changed inventories.
-    pub inventory_resident_bytes_per_agent: f64,
+    /// Every agent reports its whole inventory.
+    pub upload: Reports,
+    /// Every agent reports one changed package.
+    pub inventory: Reports,
     /// From an operator's command until each agent has the fleet's changed quarantine.
     pub quarantine: Latency,
     /// A rollout over all agents.
@@ -68,6 +70,15 @@ pub struct Patchwave {
     pub check_ins: Option<CheckIns>,
     /// After a kill with SIGKILL.
     pub comeback: Comeback,
+}
+
+/// Inventories that all agents report at once, each acknowledged when it is on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reports {
+    /// CPU of each.
+    pub cpu_us: f64,
+    /// Growth of resident memory for each agent since before most were connected.
+    pub resident_bytes_per_agent: f64,
 }
 
 /// When a message reached the agents.

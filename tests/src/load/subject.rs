@@ -8,13 +8,15 @@ use anyhow::{Context as _, Result};
 
 use super::arguments::{Load, SubjectKind};
 use super::orders::Order;
-use super::process::{Memory, Process};
+use super::process::{Memory, Process, pause};
 use super::report::Subject;
 use super::workers::Workers;
 use super::{bare, nginx, talk};
 
 /// Agents that are connected before memory is counted: code and buffers that serve all of them come in once.
 const FIRST_AGENTS: u32 = 100;
+/// How long a server is watched while nobody says anything.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What the parts of a run share.
 pub struct Ground<'a> {
@@ -59,6 +61,9 @@ pub fn measure(load: &Load, process: &Process, workers: &mut Workers) -> Result<
     #[allow(clippy::cast_precision_loss)] // A count of heartbeats.
     let beat = us(process.cpu()?.saturating_sub(cpu)) / beats.exchanges.max(1) as f64;
     let full = process.memory()?;
+    let (cpu, began) = (process.cpu()?, Instant::now());
+    pause(IDLE);
+    let idle = us(process.cpu()?.saturating_sub(cpu)) / began.elapsed().as_secs_f64() * 1000.0 / f64::from(load.agents);
     let subject = Subject {
         resident_bytes_per_agent: grown(empty.resident, full.resident, counted),
         anonymous_bytes_per_agent: grown(empty.anonymous, full.anonymous, counted),
@@ -67,6 +72,7 @@ pub fn measure(load: &Load, process: &Process, workers: &mut Workers) -> Result<
         connects_per_second: f64::from(counted) / seconds,
         heartbeat_cpu_us: beat,
         heartbeats_per_core: 1e6 / beat,
+        idle_cpu_us_per_second: idle,
         heartbeat_written_bytes: written.zip(process.written()).map(|(before, after)| after - before),
     };
     Ok(Measured { subject, empty, counted })

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
-use super::report::{Latency, Report, Subject};
+use super::report::{Latency, Report, Reports, Subject};
 
 /// A row: what, ours, bare tonic, nginx.
 type Row = (&'static str, [Option<String>; 3]);
@@ -36,6 +36,7 @@ fn common(report: &Report) -> Vec<Row> {
         row("connects a second in this run", |subject| format!("{:.0}", subject.connects_per_second)),
         row("CPU µs per heartbeat and answer", |subject| format!("{:.1}", subject.heartbeat_cpu_us)),
         row("heartbeats per core and second", |subject| format!("{:.0}", subject.heartbeats_per_core)),
+        row("idle: CPU µs a second per 1,000 agents", |subject| format!("{:.0}", subject.idle_cpu_us_per_second)),
         row("bytes to disk during heartbeats", |subject| {
             subject.heartbeat_written_bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.to_string())
         }),
@@ -46,8 +47,8 @@ fn own(report: &Report) -> Vec<(&'static str, String)> {
     let Some(ours) = &report.patchwave else { return Vec::new() };
     let comeback = &ours.comeback;
     let mut rows = vec![
-        ("CPU µs per changed inventory", format!("{:.0}", ours.inventory_cpu_us)),
-        ("resident KiB per agent after that", format!("{:.1}", ours.inventory_resident_bytes_per_agent / 1024.0)),
+        ("a whole inventory of each agent", reports(&ours.upload)),
+        ("a changed inventory of each agent", reports(&ours.inventory)),
         ("a changed quarantine reaches agents", latency(&ours.quarantine)),
     ];
     if let Some(rollout) = &ours.rollout {
@@ -84,6 +85,10 @@ fn ratios(report: &Report) -> Vec<(&'static str, String)> {
     .into_iter()
     .filter_map(|(what, ratio)| Some((what, format!("{:.2}", ratio?))))
     .collect()
+}
+
+fn reports(reports: &Reports) -> String {
+    format!("{:.0} µs CPU each; resident KiB per agent then {:.1}", reports.cpu_us, reports.resident_bytes_per_agent / 1024.0)
 }
 
 fn latency(latency: &Latency) -> String {

@@ -1,6 +1,7 @@
 //! What operators are answered, over a real server: names, quarantine, renewed certificates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use patchwave_common::domain::{
     Architecture, Candidate, CandidateSet, HostId, Manager, Origin, PackageId, PackageName, PackageVersion, QuarantineKey,
@@ -60,7 +61,7 @@ async fn a_hosts_updates_say_which_are_in_quarantine() {
         version: bad.to.clone(),
         architecture: bad.id.architecture.clone(),
     };
-    app.fleet.set_candidates(&HostId::parse("managed").unwrap(), CandidateSet::new(vec![bad, good]));
+    app.fleet.set_candidates(&HostId::parse("managed").unwrap(), Arc::new(CandidateSet::new(vec![bad, good])));
     let record = QuarantineRecord { key, reason: "harm".into(), rollout: None, since: controller.clock.now(), lifted: None };
     app.store.write(Write::new(vec![Change::PutQuarantine(Box::new(record))])).await.unwrap();
     app.conductor.fleet_rules_changed().await;
