@@ -22,16 +22,16 @@ pub struct InventoryArgs {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'a> {
     manager: &'static str,
     digest: String,
-    packages: Vec<Row>,
+    packages: Vec<Row<'a>>,
 }
 
 #[derive(Serialize)]
-struct Row {
+struct Row<'a> {
     #[serde(flatten)]
-    package: InstalledPackage,
+    package: &'a InstalledPackage,
     #[serde(skip_serializing_if = "Option::is_none")]
     candidate: Option<Candidate>,
 }
@@ -45,19 +45,19 @@ pub fn inventory(settings: &Settings, args: &InventoryArgs, output: &Output) -> 
     } else {
         BTreeMap::new()
     };
-    let rows = inventory.iter().map(|package| Row { package: package.clone(), candidate: candidates.remove(&package.id) });
+    let rows = inventory.iter().map(|package| Row { package, candidate: candidates.remove(&package.id) });
     let shown = Shown { manager: inventory.manager().as_str(), digest: inventory.digest().to_string(), packages: rows.collect() };
     output.show(&shown, || if args.candidates { with_candidates(&shown.packages) } else { plain(&shown.packages) })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn plain(rows: &[Row]) -> String {
-    table(["name", "architecture", "version", "state"], rows.iter().map(|row| columns(&row.package)))
+fn plain(rows: &[Row<'_>]) -> String {
+    table(["name", "architecture", "version", "state"], rows.iter().map(|row| columns(row.package)))
 }
 
-fn with_candidates(rows: &[Row]) -> String {
-    let row = |row: &Row| {
-        let [name, architecture, version, state] = columns(&row.package);
+fn with_candidates(rows: &[Row<'_>]) -> String {
+    let row = |row: &Row<'_>| {
+        let [name, architecture, version, state] = columns(row.package);
         let (to, from) = match &row.candidate {
             None => (String::new(), String::new()),
             Some(candidate) => (candidate.to.to_string(), format!("{}{}", candidate.origin.short(), blocked(candidate.blocked))),

@@ -44,8 +44,8 @@ pub fn clean_text(text: &str, max_chars: usize) -> String {
 macro_rules! checked_string {
     ($(#[$doc:meta])* $name:ident, $what:literal, $allowed:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
@@ -58,6 +58,10 @@ macro_rules! checked_string {
             /// The text of the value.
             #[must_use]
             pub fn as_str(&self) -> &str { &self.0 }
+        }
+        // As it stands, without a copy: an inventory has thousands of them.
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.serialize_str(&self.0) }
         }
         impl TryFrom<String> for $name {
             type Error = $crate::domain::ParseError;

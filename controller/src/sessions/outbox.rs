@@ -231,6 +231,7 @@ mod tests {
     async fn a_reader_that_leaves_ends_every_waiting() {
         let outbox = Arc::new(Outbox::default());
         let reader = outbox.read();
+        outbox.welcomed();
         for _ in 0..QUEUE_MESSAGES {
             outbox.push(ToAgent::Refresh).unwrap();
         }

@@ -67,7 +67,7 @@ pub fn make(mut init: Command, state: &Path, hosts: u32, content: &Content, now:
     Ok(())
 }
 
-fn host(number: u32, certificate: Serial, content: &Content, now: Timestamp) -> Result<HostRecord> {
+pub fn host(number: u32, certificate: Serial, content: &Content, now: Timestamp) -> Result<HostRecord> {
     let ring = if number < 10 { "ring=test" } else { "ring=broad" };
     Ok(HostRecord {
         id: host_id(number)?,

@@ -19,6 +19,7 @@ mod patchwave;
 mod process;
 mod report;
 mod run;
+pub mod sample;
 mod subject;
 mod table;
 mod tally;

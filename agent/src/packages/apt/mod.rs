@@ -77,7 +77,7 @@ impl PackageManager for Apt {
             return Ok(inventory.clone());
         }
         let (database, fingerprint) = status::read_with_fingerprint(&self.layout)?;
-        let inventory = database.inventory();
+        let inventory = database.into_inventory();
         *last = Some((fingerprint, inventory.clone()));
         Ok(inventory)
     }
@@ -130,7 +130,7 @@ impl PackageManager for Apt {
     }
 
     fn verify_targets(&self, receipt: &Receipt) -> Result<Vec<Difference>, PackageError> {
-        Ok(rules::unlike_targets(&status::read(&self.layout)?.inventory(), receipt))
+        Ok(rules::unlike_targets(&status::read(&self.layout)?.into_inventory(), receipt))
     }
 
     fn verify_receipt(&self, receipt: &Receipt) -> Result<Vec<Difference>, PackageError> {

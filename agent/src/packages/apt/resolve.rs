@@ -141,7 +141,7 @@ mod tests {
                 format!("Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nVersion: {version}\n\n")
             })
             .collect();
-        status::parse([text.as_str()].into_iter(), &status::parse_marks("")).inventory()
+        status::parse([text.as_str()].into_iter(), &status::parse_marks("")).into_inventory()
     }
 
     fn told(output: &str, inventory: &Inventory) -> Vec<String> {

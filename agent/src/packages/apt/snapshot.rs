@@ -37,9 +37,9 @@ fn entry<'a>(database: &'a Database, id: &PackageId) -> Option<&'a Entry> {
 }
 
 fn found(layout: &Layout, entry: &Entry) -> Result<Found, PackageError> {
-    let conffiles: Vec<PathBuf> = entry.conffiles.iter().filter_map(|line| conffile_path(line)).collect();
+    let conffiles: Vec<PathBuf> = entry.conffiles().filter_map(conffile_path).collect();
     let (files, changed_files) = Files::new(layout, &entry.package.id).examine(&conffiles.iter().cloned().collect())?;
-    let mut conffile_records = entry.conffiles.clone();
+    let mut conffile_records: Vec<String> = entry.conffiles().map(str::to_owned).collect();
     // dpkg writes them in the order in which it met them; that order means nothing.
     conffile_records.sort();
     Ok(Found { package: entry.package.clone(), conffile_records, conffiles, files, changed_files })
@@ -58,7 +58,7 @@ fn conffile_path(line: &str) -> Option<PathBuf> {
 pub(crate) fn delete_new_conffiles(layout: &Layout, receipt: &Receipt) -> Result<(), PackageError> {
     let database = status::read(layout)?;
     let entries = receipt.packages.iter().filter_map(|record| entry(&database, &record.package.id));
-    let known: BTreeSet<PathBuf> = entries.flat_map(|entry| &entry.conffiles).filter_map(|line| conffile_path(line)).collect();
+    let known: BTreeSet<PathBuf> = entries.flat_map(Entry::conffiles).filter_map(conffile_path).collect();
     receipt::delete_new_conffiles(layout.root(), receipt, |saved| known.contains(&saved.path))
 }
 

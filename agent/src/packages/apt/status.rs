@@ -11,7 +11,7 @@ use patchwave_common::domain::{
     Architecture, InstallState, InstalledPackage, Inventory, Manager, Mark, PackageId, PackageName, PackageVersion,
 };
 
-use super::control::{Paragraph, paragraphs};
+use super::control::{self, Paragraph, paragraphs};
 use super::fingerprint;
 use super::layout::Layout;
 use crate::packages::{Fingerprint, PackageError};
@@ -30,10 +30,17 @@ const READ_ATTEMPTS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) package: InstalledPackage,
-    /// The `Conffiles` lines: path, recorded hash, flags.
-    pub(crate) conffiles: Vec<String>,
+    /// The field `Conffiles` as it stands; most readers of the database do not look at it.
+    conffiles: String,
     /// Siblings of several architectures may be installed together; dpkg then names its files with the architecture.
     pub(crate) multi_arch_same: bool,
+}
+
+impl Entry {
+    /// The `Conffiles` lines: path, recorded hash, flags.
+    pub(crate) fn conffiles(&self) -> impl Iterator<Item = &str> {
+        control::lines(&self.conffiles)
+    }
 }
 
 /// The whole database at one moment.
@@ -45,6 +52,10 @@ pub(crate) struct Database {
 impl Database {
     pub(crate) fn inventory(&self) -> Inventory {
         Inventory::new(Manager::Dpkg, self.entries.values().map(|entry| entry.package.clone()))
+    }
+
+    pub(crate) fn into_inventory(self) -> Inventory {
+        Inventory::new(Manager::Dpkg, self.entries.into_values().map(|entry| entry.package))
     }
 }
 
@@ -189,7 +200,7 @@ fn entry(id: &PackageId, paragraph: &Paragraph<'_>) -> Option<Entry> {
     let package = InstalledPackage { id: id.clone(), version, source, source_version, state, mark: Mark::Manual, held: want == "hold" };
     Some(Entry {
         package,
-        conffiles: paragraph.lines("Conffiles").map(str::to_owned).collect(),
+        conffiles: paragraph.get("Conffiles").unwrap_or_default().to_owned(),
         multi_arch_same: paragraph.get("Multi-Arch") == Some("same"),
     })
 }
@@ -233,7 +244,7 @@ mod tests {
         let foreign = &get(&database, "libx", "i386").unwrap().package;
         assert_eq!((foreign.source.as_str(), foreign.mark, foreign.held), ("libx", Mark::Manual, true));
         let gone = get(&database, "gone", "all").unwrap();
-        assert_eq!((gone.package.state, gone.conffiles.as_slice()), (InstallState::ConfigFiles, ["/etc/gone 00".to_owned()].as_slice()));
+        assert_eq!((gone.package.state, gone.conffiles().collect::<Vec<_>>()), (InstallState::ConfigFiles, vec!["/etc/gone 00"]));
     }
 
     #[test]
@@ -263,7 +274,7 @@ mod tests {
         #[test]
         fn garbage_gives_no_panic(texts in proptest::collection::vec("(?s).{0,300}", 0..4), marks in "(?s).{0,300}") {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let _ = parse_texts(&texts, &marks).inventory();
+            let _ = parse_texts(&texts, &marks).into_inventory();
         }
 
         #[test]
