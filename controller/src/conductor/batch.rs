@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use patchwave_common::domain::{Generation, HostId, RolloutId};
 
-use super::{Conductor, story};
+use super::{Conductor, REST_AFTER_FAILURE_MS, story};
 use crate::records::{FleetEvent, QuarantineRecord};
 use crate::rollout::{Event, Recorded, Rejected};
 use crate::rollout_log;
@@ -24,6 +24,8 @@ pub(super) struct Batch {
     rollouts: BTreeMap<RolloutId, Pending>,
     after: Vec<After>,
     quarantined: bool,
+    /// Lines for people that belong to no rollout.
+    lines: Vec<FleetEvent>,
 }
 
 /// What one rollout appends.
@@ -54,6 +56,11 @@ impl Batch {
     /// Does something when all of the batch is on disk (or could not be brought there).
     pub(super) fn after(&mut self, after: impl FnOnce(Result<(), &StoreError>) + Send + 'static) {
         self.after.push(Box::new(after));
+    }
+
+    /// Tells people something that belongs to no rollout.
+    pub(super) fn tell(&mut self, event: FleetEvent) {
+        self.lines.push(event);
     }
 
     /// The host is to be told where it stands when the batch is on disk.
@@ -159,20 +166,19 @@ impl Conductor {
 
     /// Sets a block of generations aside, durably; what was left of the one before is never given.
     pub(super) async fn reserve(&mut self) -> Result<(), StoreError> {
-        let store = self.store.store().clone();
-        let reserved = tokio::task::spawn_blocking(move || store.reserve_generations(GENERATION_BLOCK)).await;
-        self.generations = Some(reserved.unwrap_or(Err(StoreError::Closed))?);
+        self.generations = Some(self.store.reserve_generations(GENERATION_BLOCK).await?);
         Ok(())
     }
 
     /// Appends the batch and carries out its effects, rollout by rollout.
     pub(super) async fn flush(&mut self, batch: Batch) {
-        let Batch { rollouts, after, quarantined } = batch;
+        let Batch { rollouts, after, quarantined, lines } = batch;
         let mut failure = None;
         let changed = rollouts.values().any(|pending| !pending.records.is_empty());
         for (id, pending) in rollouts {
             if let Err(error) = self.append(&id, &pending).await {
                 tracing::error!(rollout = %id, %error, "the log could not be appended; the rollout is loaded again");
+                self.rests_until_ms = self.clock.boottime_ms().saturating_add(REST_AFTER_FAILURE_MS);
                 self.forget(&id).await;
                 failure = Some(error);
                 continue;
@@ -190,6 +196,11 @@ impl Conductor {
         }
         if changed {
             self.changed.send_modify(|count| *count += 1);
+        }
+        if !lines.is_empty()
+            && let Err(error) = self.store.write(Write::new(lines.into_iter().map(Change::AppendEvent).collect())).await
+        {
+            tracing::error!(%error, "people could not be told");
         }
         for after in after {
             after(failure.as_ref().map_or(Ok(()), Err));

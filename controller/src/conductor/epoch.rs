@@ -34,9 +34,7 @@ impl Conductor {
         if seen.epoch >= limit {
             return self.refuse_epoch(host, seen, limit).await;
         }
-        let store = self.store.store().clone();
-        let raised = tokio::task::spawn_blocking(move || store.raise_epoch(seen.epoch)).await.unwrap_or(Err(StoreError::Closed));
-        match raised {
+        match self.store.raise_epoch(seen.epoch).await {
             Ok(epoch) => {
                 self.generations = None;
                 let text = format!(

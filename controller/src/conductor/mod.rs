@@ -10,6 +10,7 @@
 
 mod acts;
 mod batch;
+mod ended;
 mod epoch;
 mod handle;
 mod history;
@@ -18,6 +19,7 @@ mod planning;
 mod reconcile;
 mod reports;
 mod story;
+mod task;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -30,12 +32,12 @@ use std::time::Duration;
 use patchwave_common::domain::{DirectiveProgress, Generation, HostId, QuarantineKey, RolloutId, Timestamp};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
 
 pub use acts::{Act, ActError};
 pub use handle::{ConductorHandle, WeakWorld};
 pub use history::{HISTORY_LINES, HISTORY_RECORDS, host_history};
 pub use planning::{PlanAsk, PlanAskKind, PlanRefused, Planned};
+pub use task::ConductorTask;
 
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -51,6 +53,8 @@ const QUEUE_INPUTS: usize = 10_000;
 const BATCH_INPUTS: usize = 1_000;
 /// How often the conductor looks at the world although nothing told it to: a safety net for missed wakes, cheap when nothing is due.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// After an append failed, nothing is decided for so long: a disk that failed now fails again at once, and each failure reads a log.
+const REST_AFTER_FAILURE_MS: u64 = 1_000;
 /// Rounds of decisions in one batch; the rest is taken up in the next one, so that one rollout cannot starve the others.
 const MAX_DECISION_ROUNDS: usize = 64;
 
@@ -111,6 +115,8 @@ pub struct Conductor {
     sent: HashMap<HostId, Generation>,
     /// The report of each connected host that was answered last because it did not fit.
     answered: HashMap<HostId, (Generation, DirectiveProgress)>,
+    /// Hosts of whose unknown directive people were told.
+    unknown_told: HashMap<HostId, Generation>,
     generations: Option<GenerationBlock>,
     /// The store's epoch when this run began; see [`epoch::MAX_EPOCH_RAISE`].
     first_epoch: u32,
@@ -120,8 +126,10 @@ pub struct Conductor {
     quarantine: BTreeSet<QuarantineKey>,
     /// When every rollout is to be looked at although nothing was heard of it.
     look_all: bool,
-    /// When every rollout was looked at last.
-    looked: Instant,
+    /// When every rollout was looked at last, in boot time.
+    looked_ms: u64,
+    /// Until when nothing is decided, in boot time; see [`REST_AFTER_FAILURE_MS`].
+    rests_until_ms: u64,
     /// Whether absence counts by now: hosts that were not heard of since the start are offline from then on, and nobody tells.
     absence_counts: bool,
     wakes: BTreeMap<RolloutId, Timestamp>,
@@ -145,10 +153,18 @@ pub struct ConductorParts {
 
 /// Loads every rollout that has not ended and starts the task. It ends when the last handle is dropped.
 pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError> {
+    let (handle, task) = prepare(parts).await?;
+    tokio::spawn(task.run());
+    Ok(handle)
+}
+
+/// Loads every rollout that has not ended; what is told to the handle is done when the task runs.
+pub async fn prepare(parts: ConductorParts) -> Result<(ConductorHandle, ConductorTask), StoreError> {
     let (inputs, received) = mpsc::channel(QUEUE_INPUTS);
     let (changed, changes) = watch::channel(0);
     let shared = Arc::new(Shared::default());
     let world = Arc::new(Notify::new());
+    let looked_ms = parts.clock.boottime_ms();
     let mut conductor = Conductor {
         store: parts.store,
         fleet: parts.fleet,
@@ -163,56 +179,34 @@ pub async fn start(parts: ConductorParts) -> Result<ConductorHandle, StoreError>
         unloaded: BTreeSet::new(),
         sent: HashMap::new(),
         answered: HashMap::new(),
+        unknown_told: HashMap::new(),
         generations: None,
         first_epoch: 0,
         epoch_refused: BTreeSet::new(),
         halt: Halt::default(),
         quarantine: BTreeSet::new(),
         look_all: true,
-        looked: Instant::now(),
+        looked_ms,
+        rests_until_ms: 0,
         absence_counts: false,
         wakes: BTreeMap::new(),
     };
     conductor.load_all().await?;
     let handle = ConductorHandle::new(inputs, shared, world.clone(), changes);
-    tokio::spawn(conductor.run(received, world));
-    Ok(handle)
+    Ok((handle, ConductorTask::new(conductor, received, world)))
 }
 
 impl Conductor {
-    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, world: Arc<Notify>) {
-        loop {
-            let mut batch = Batch::default();
-            tokio::select! {
-                input = inputs.recv() => match input {
-                    Some(input) => self.take(input, &mut batch).await,
-                    None => return,
-                },
-                () = world.notified() => self.look_all = true,
-                () = tokio::time::sleep(self.until_next_look()) => self.look_all = true,
-            }
-            for _ in 1..BATCH_INPUTS {
-                match inputs.try_recv() {
-                    Ok(input) => self.take(input, &mut batch).await,
-                    Err(_) => break,
-                }
-            }
-            self.look_where_nobody_told();
-            self.decide(&mut batch).await;
-            self.flush(batch).await;
-        }
-    }
-
     /// How long nothing needs to be done unless something is heard.
     fn until_next_look(&self) -> Duration {
         if self.look_all {
-            return Duration::ZERO;
+            return self.rest();
         }
         let now = self.clock.now();
         let absence = (!self.absence_counts).then(|| self.fleet.grace_ends_at());
         let due = self.wakes.values().copied().chain(absence).min();
-        let latest = LOOK_AT_LEAST_EVERY.saturating_sub(self.looked.elapsed());
-        due.map_or(latest, |due| due.since(now)).min(latest)
+        let latest = LOOK_AT_LEAST_EVERY.saturating_sub(self.since_looked());
+        due.map_or(latest, |due| due.since(now)).min(latest).max(self.rest())
     }
 
     /// Inputs come without end where people watch a rollout, so that a pause between them is no sign that it is time to look.
@@ -221,10 +215,19 @@ impl Conductor {
             self.absence_counts = true;
             self.look_all = true;
         }
-        self.look_all |= self.looked.elapsed() >= LOOK_AT_LEAST_EVERY;
+        self.look_all |= self.since_looked() >= LOOK_AT_LEAST_EVERY;
         if self.look_all {
-            self.looked = Instant::now();
+            self.looked_ms = self.clock.boottime_ms();
         }
+    }
+
+    /// How long nothing may be decided yet.
+    fn rest(&self) -> Duration {
+        Duration::from_millis(self.rests_until_ms.saturating_sub(self.clock.boottime_ms()))
+    }
+
+    fn since_looked(&self) -> Duration {
+        Duration::from_millis(self.clock.boottime_ms().saturating_sub(self.looked_ms))
     }
 
     async fn take(&mut self, input: Input, batch: &mut Batch) {
@@ -253,6 +256,9 @@ impl Conductor {
 
     /// Lets every rollout that is due decide, until none proposes anything.
     async fn decide(&mut self, batch: &mut Batch) {
+        if !self.rest().is_zero() {
+            return;
+        }
         self.load_what_is_missing().await;
         let now = self.clock.now();
         let due: Vec<RolloutId> = self

@@ -22,7 +22,7 @@ impl Conductor {
             }
             None => {
                 if let Some(sent) = self.sent.remove(host) {
-                    session.send(self.ending_of(host, sent));
+                    session.send(self.concluded_by(host, sent).unwrap_or(ToAgent::Withdraw(sent)));
                 }
             }
         }
@@ -30,15 +30,6 @@ impl Conductor {
             if let Some(request) = rollout.stage_for(host) {
                 session.send(ToAgent::Stage(Box::new(request)));
             }
-        }
-    }
-
-    /// Concluded where a rollout says so; else withdrawn.
-    fn ending_of(&self, host: &HostId, generation: Generation) -> ToAgent {
-        let concluded = self.rollouts.values().find(|rollout| rollout.conclude_for(host) == Some(generation));
-        match concluded {
-            Some(rollout) => ToAgent::Conclude { generation, keep_originals: rollout.plan().policy().limits.keep_originals },
-            None => ToAgent::Withdraw(generation),
         }
     }
 
@@ -54,9 +45,14 @@ impl Conductor {
         }
     }
 
-    /// Tells everybody the quarantine as it is now.
+    /// Tells everybody the quarantine as it is now, if it is another than was told before.
     pub(super) fn publish_quarantine(&mut self) {
-        (*self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner)).clone_from(&self.quarantine);
+        let mut told = self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner);
+        if *told == self.quarantine {
+            return;
+        }
+        told.clone_from(&self.quarantine);
+        drop(told);
         self.sessions.broadcast(&ToAgent::Quarantine(self.quarantine.iter().cloned().collect()));
     }
 

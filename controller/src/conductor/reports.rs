@@ -1,6 +1,6 @@
 //! What agents report, as events of their rollouts.
 
-use patchwave_common::domain::{DirectiveProgress, Generation, Hello, HostId, RolloutId, StageResult, ToAgent};
+use patchwave_common::domain::{DirectiveProgress, Generation, Hello, HostId, RolloutId, StageResult};
 
 use super::Conductor;
 use super::batch::Batch;
@@ -26,37 +26,23 @@ impl Conductor {
                 batch.reconcile(&id, host, rollout.revision());
             }
         }
-        if hello.directive.is_some() && !self.claims.contains_key(host) {
-            // Whatever it carries is over: it is told so, also where the rollout has ended long ago.
-            let host = host.clone();
-            let sessions = self.sessions.clone();
-            let over = self.over(&host, hello).await;
-            batch.after(move |_| {
-                if let Some(message) = over {
-                    sessions.send(&host, message);
-                }
-            });
+        if let Some(history) = hello.directive.as_ref().filter(|_| !self.claims.contains_key(host))
+            && let Some(progress) = history.current()
+        {
+            // Loaded so that it can say how it ended, also where that is long ago.
+            let known = self.rollout(&history.rollout).await;
+            if let Err(error) = known {
+                return tracing::error!(rollout = %history.rollout, %host, %error, "the rollout could not be loaded");
+            }
+            self.ended(host, history.generation, progress, batch);
         }
-    }
-
-    /// What an agent is told whose directive is not its rollout's any more.
-    async fn over(&mut self, host: &HostId, hello: &Hello) -> Option<ToAgent> {
-        let history = hello.directive.as_ref()?;
-        let rollout = self.rollout(&history.rollout).await.ok().flatten()?;
-        Some(if rollout.conclude_for(host) == Some(history.generation) {
-            ToAgent::Conclude { generation: history.generation, keep_originals: rollout.plan().policy().limits.keep_originals }
-        } else {
-            ToAgent::Withdraw(history.generation)
-        })
     }
 
     /// News of a directive on an open stream.
     pub(super) async fn progress(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress, batch: &mut Batch) {
         let Some((rollout, _)) = self.claims.get(host).cloned() else {
-            // Nobody orders this host now: the directive is over, or void. One that has ended by itself needs no word.
-            if !is_end(progress) && self.is_answered_first(host, generation, progress) {
-                self.sent.insert(host.clone(), generation);
-                self.reconcile(host);
+            if self.is_answered_first(host, generation, progress) {
+                self.ended(host, generation, progress, batch);
             }
             return;
         };

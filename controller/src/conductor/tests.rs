@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, ToAgent};
-use patchwave_common::runtime::clock::{Clock, SystemClock};
+use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, Timestamp, ToAgent};
+use patchwave_common::runtime::clock::{Clock, ManualClock, SystemClock};
 use tokio_stream::StreamExt as _;
 
 use super::{ConductorHandle, ConductorParts, ConductorSettings, start};
@@ -19,7 +19,7 @@ const GENERATION: Generation = Generation { epoch: 1, counter: 7 };
 
 #[test]
 fn ids_of_hosts_in_a_text_become_names_and_nothing_else_changes() {
-    let fleet = Fleet::new(patchwave_common::domain::Timestamp(0), Duration::ZERO);
+    let fleet = Fleet::new(Timestamp(0), Duration::ZERO);
     for text in ["", "h-", "such-h-words, h-, h-aaaaaaaaaaaaaaaa: gone; half-h-aaaaaaaaaaaaaaaa (h-\u{e9})", "\u{1f980}h-x"] {
         assert_eq!(super::story::with_names(&fleet, text), text);
     }
@@ -71,24 +71,25 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn a_host_that_nobody_orders_is_told_once_that_its_directive_is_void() {
+async fn a_host_that_nobody_orders_is_told_once_what_becomes_of_its_directive() {
     let mut desk = Desk::new().await;
-    let told = desk.reports(DirectiveProgress::Healthy).await;
+    let told = desk.reports(DirectiveProgress::Ready).await;
     assert!(matches!(told.as_slice(), [ToAgent::Withdraw(generation)] if *generation == GENERATION), "{told:?}");
-    // The agent answers that it stays healthy; an answer to that would be answered for ever.
-    assert!(desk.reports(DirectiveProgress::Healthy).await.is_empty());
-    let told = desk.reports(DirectiveProgress::Verifying).await;
-    assert!(matches!(told.as_slice(), [ToAgent::Withdraw(_)]), "something else is news: {told:?}");
+    assert!(desk.reports(DirectiveProgress::Ready).await.is_empty(), "the agent's answer to that would be answered for ever");
+    assert!(desk.reports(DirectiveProgress::Verifying).await.is_empty(), "it has begun: it will say where it comes to rest");
+    let told = desk.reports(DirectiveProgress::Healthy).await;
+    assert!(matches!(told.as_slice(), [ToAgent::Conclude { generation, .. }] if *generation == GENERATION), "{told:?}");
     assert!(desk.reports(DirectiveProgress::TakenBack).await.is_empty(), "an end needs no word");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn questions_without_end_do_not_keep_it_from_looking_at_the_world() {
-    let desk = Desk::new().await;
+    let clock = Arc::new(ManualClock::new(Timestamp(1_795_000_000_000)));
+    let conductor = start(parts(open_memory().unwrap(), clock.clone())).await.unwrap();
     let mut longest = Duration::ZERO;
     for _ in 0..90 {
-        tokio::time::advance(Duration::from_secs(1)).await;
-        longest = longest.max(desk.conductor.ask(|conductor| conductor.looked.elapsed()).await.unwrap());
+        clock.advance(Duration::from_secs(1));
+        longest = longest.max(conductor.ask(|conductor| conductor.since_looked()).await.unwrap());
     }
     assert!(longest <= super::LOOK_AT_LEAST_EVERY, "{longest:?}");
 }

@@ -155,15 +155,20 @@ impl Server {
 /// How long open calls may take to end.
 const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or until the store fails for good: then the next start finds out what is on disk.
 pub async fn serve(settings: ControllerSettings) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::start(settings).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let failed = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        error = server.app.store.failed() => Some(error),
+    };
     tracing::info!("shutting down");
-    server.stop().await
+    let stopped = server.stop().await;
+    match failed {
+        Some(error) => Err(anyhow::Error::new(error).context("the controller ends, since nothing more can be stored")),
+        None => stopped,
+    }
 }

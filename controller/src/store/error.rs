@@ -120,6 +120,12 @@ impl StoreError {
         }
     }
 
+    /// Whether the store takes nothing more until it was opened again.
+    #[must_use]
+    pub fn needs_reopening(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Damaged { .. })
+    }
+
     /// Whether somebody else was first, so that reading and deciding again can help.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

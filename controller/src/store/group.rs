@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Change, Guard, Result, Store, StoreError, StoreRead, Write};
+use super::{Change, GenerationBlock, Guard, Result, Store, StoreError, StoreRead, Write};
 
 /// A group takes no more writes once it has this many changes: a larger one gains nothing on the sync and makes the first wait longer.
 const GROUP_CHANGES: usize = 1_000;
@@ -16,6 +16,12 @@ const GROUP_CHANGES: usize = 1_000;
 const GROUP_GATHER: Duration = Duration::from_millis(20);
 /// Writes that may wait; who submits more waits for a place. Some seconds of work for a slow disk, and some MB of memory.
 const QUEUE_WRITES: usize = 4_096;
+
+/// What whoever is not the caller learns of commits.
+struct Committed {
+    revisions: watch::Sender<u64>,
+    failure: watch::Sender<Option<StoreError>>,
+}
 
 enum Message {
     Write(Submission),
@@ -31,25 +37,47 @@ struct Submission {
 #[derive(Clone)]
 pub struct StoreHandle {
     store: Arc<dyn Store>,
-    queue: mpsc::Sender<Message>,
+    front: Front,
     revisions: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<StoreError>>,
+}
+
+/// Where the work is done.
+#[derive(Clone)]
+enum Front {
+    /// On the writer thread, and on threads that may block.
+    Threads(mpsc::Sender<Message>),
+    /// Where it is asked for, at once.
+    Inline(Arc<Committed>),
 }
 
 impl StoreHandle {
     /// Starts the writer thread of a store. Every write of the process goes through handles of one start, or the groups compete.
     pub fn start(store: Arc<dyn Store>) -> std::io::Result<Self> {
         let (queue, receiver) = mpsc::channel(QUEUE_WRITES);
-        let (committed, revisions) = watch::channel(store.revision().unwrap_or_default());
+        let (committed, revisions, failure) = Committed::of(store.as_ref());
         let writer = Arc::clone(&store);
         std::thread::Builder::new().name("store-writer".into()).spawn(move || run(writer.as_ref(), receiver, &committed))?;
-        Ok(Self { store, queue, revisions })
+        Ok(Self { store, front: Front::Threads(queue), revisions, failure })
+    }
+
+    /// A handle that does everything where it is asked for, so that no future of it ever waits: for a simulation, in which nothing may
+    /// depend on threads.
+    #[must_use]
+    pub fn inline(store: Arc<dyn Store>) -> Self {
+        let (committed, revisions, failure) = Committed::of(store.as_ref());
+        Self { store, front: Front::Inline(Arc::new(committed)), revisions, failure }
     }
 
     /// Writes, and gives the store revision once it is on disk. Waits for a place while the queue is full. A caller that gives up waiting
     /// does not know whether the write takes place.
     pub async fn write(&self, write: Write) -> Result<u64> {
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Message::Write(Submission { write, answer })).await.map_err(|_| StoreError::Closed)?;
+        let submission = Submission { write, answer };
+        match &self.front {
+            Front::Threads(queue) => queue.send(Message::Write(submission)).await.map_err(|_| StoreError::Closed)?,
+            Front::Inline(committed) => commit(self.store.as_ref(), vec![submission], committed),
+        }
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -60,8 +88,25 @@ impl StoreHandle {
 
     /// Reads on a thread that may block.
     pub async fn read<T: Send + 'static>(&self, read: impl FnOnce(&dyn StoreRead) -> Result<T> + Send + 'static) -> Result<T> {
+        self.blocking(move |store| read(store)).await
+    }
+
+    /// Sets generations aside; see [`Store::reserve_generations`].
+    pub async fn reserve_generations(&self, count: u32) -> Result<GenerationBlock> {
+        self.blocking(move |store| store.reserve_generations(count)).await
+    }
+
+    /// Raises the epoch; see [`Store::raise_epoch`].
+    pub async fn raise_epoch(&self, above: u32) -> Result<u32> {
+        self.blocking(move |store| store.raise_epoch(above)).await
+    }
+
+    async fn blocking<T: Send + 'static>(&self, act: impl FnOnce(&dyn Store) -> Result<T> + Send + 'static) -> Result<T> {
+        if let Front::Inline(_) = self.front {
+            return act(self.store.as_ref());
+        }
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || read(store.as_ref())).await {
+        match tokio::task::spawn_blocking(move || act(store.as_ref())).await {
             Ok(result) => result,
             // The caller's own panic is the caller's; else the runtime is going down.
             Err(error) => error.try_into_panic().map_or(Err(StoreError::Closed), |panic| std::panic::resume_unwind(panic)),
@@ -80,18 +125,39 @@ impl StoreHandle {
         self.revisions.clone()
     }
 
+    /// Waits until a write failed in a way that only opening the store anew can mend, and gives that failure. A process that learns of it
+    /// should end, so that whoever starts it again finds out what is on disk.
+    pub async fn failed(&self) -> StoreError {
+        let mut failure = self.failure.clone();
+        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
+        match failed {
+            Some(error) => error,
+            // The writer ended without one.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Carries out what waits and takes no more. Returns when the last of it is answered.
     pub async fn close(&self) {
+        let Front::Threads(queue) = &self.front else { return };
         let (closed, wait) = oneshot::channel();
-        if self.queue.send(Message::Close(closed)).await.is_ok() {
+        if queue.send(Message::Close(closed)).await.is_ok() {
             // An error means that the thread has ended already, which is what is wanted.
             let _ended = wait.await;
         }
     }
 }
 
+impl Committed {
+    fn of(store: &dyn Store) -> (Self, watch::Receiver<u64>, watch::Receiver<Option<StoreError>>) {
+        let (revisions, revisions_seen) = watch::channel(store.revision().unwrap_or_default());
+        let (failure, failure_seen) = watch::channel(None);
+        (Self { revisions, failure }, revisions_seen, failure_seen)
+    }
+}
+
 /// Carries out writes in groups until the queue is closed and empty.
-fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>, committed: &watch::Sender<u64>) {
+fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>, committed: &Committed) {
     let mut closers = Vec::new();
     while let Some(first) = queue.blocking_recv() {
         let mut group = Vec::new();
@@ -119,14 +185,16 @@ fn run(store: &dyn Store, mut queue: mpsc::Receiver<Message>, committed: &watch:
     }
 }
 
-fn commit(store: &dyn Store, group: Vec<Submission>, committed: &watch::Sender<u64>) {
+fn commit(store: &dyn Store, group: Vec<Submission>, committed: &Committed) {
     if group.is_empty() {
         return;
     }
     let (writes, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|submission| (submission.write, submission.answer)).unzip();
     for (answer, result) in answers.into_iter().zip(store.write_many(writes)) {
-        if let Ok(revision) = &result {
-            committed.send_replace(*revision);
+        match &result {
+            Ok(revision) => drop(committed.revisions.send_replace(*revision)),
+            Err(error) if error.needs_reopening() => drop(committed.failure.send_replace(Some(error.clone()))),
+            Err(_) => {}
         }
         let _caller_gave_up = answer.send(result);
     }

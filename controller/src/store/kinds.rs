@@ -41,6 +41,6 @@ pub fn open_memory() -> Result<Arc<dyn Store>> {
 }
 
 /// A new store's id.
-fn random_id() -> Digest {
+pub(super) fn random_id() -> Digest {
     Digest(rand::random())
 }

@@ -34,6 +34,7 @@ mod group;
 mod kinds;
 mod memory;
 mod redb;
+pub mod simulated;
 mod sled;
 #[cfg(test)]
 pub(crate) mod testing;

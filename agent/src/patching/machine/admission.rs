@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use patchwave_common::domain::policy::KEEP_ORIGINALS_DEFAULT;
 use patchwave_common::domain::{
     ApplyOrder, Directive, DirectiveProgress, Feature, Generation, Order, RefusalReason, TakeBackOrder, TargetSet,
 };
 
+use super::Machine;
 use super::case::{Apply, Attempts, Case};
 use super::facts::Refusal;
 use super::input::Action;
 use super::record::{BackOrder, End, History, Record};
 use super::state::{Begun, Pending, State};
-use super::{KEEP_DEFAULT, Machine};
 
 /// A clock further off than this gets no directive (rule 28): certificates and windows are judged by it.
 const CLOCK_OFF_MS: u64 = 5 * 60 * 1000;
@@ -106,7 +107,7 @@ impl Machine {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => None,
             State::Watching(watching) => {
-                self.state = self.conclude(watching.begun.apply.generation, KEEP_DEFAULT);
+                self.state = self.conclude(watching.begun.apply.generation, KEEP_ORIGINALS_DEFAULT);
                 None
             }
             other => {

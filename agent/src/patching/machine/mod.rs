@@ -29,7 +29,6 @@ mod tests;
 mod watching;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use patchwave_common::domain::{DirectiveProgress, Generation, QuarantineKey, RefusalReason, RolloutId};
 
@@ -42,9 +41,6 @@ pub use input::{Action, Fact, Input, JobId};
 pub use record::{BackOrder, End, Fence, History, Record};
 pub use restore::Left;
 pub use state::State;
-
-/// How long receipt and originals stay where a newer directive concluded the older one by itself: as a policy's default.
-pub const KEEP_DEFAULT: Duration = Duration::from_secs(14 * 86_400);
 
 /// The machine. Made by [`Machine::restored`], driven by [`Machine::step`].
 #[derive(Debug, Clone)]

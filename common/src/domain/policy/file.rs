@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Amount, HealthRules, OfflineRules, PatchFilter, PatchKind, Policy, RolloutLimits, TransactionRules, WaveKind, WaveRule};
+use super::{
+    Amount, HealthRules, KEEP_ORIGINALS_DEFAULT, OfflineRules, PatchFilter, PatchKind, Policy, RolloutLimits, TransactionRules, WaveKind,
+    WaveRule,
+};
 use crate::domain::{CheckKind, CheckName, HealthCheck, PolicyName, Selector, UnitName, clean_text, parse_duration};
 
 /// A policy file larger than this is refused unread; real ones are a few KiB.
@@ -283,7 +286,7 @@ fn read_limits(file: &LimitsFile) -> Result<RolloutLimits, PolicyError> {
         site_label: file.site_label.clone().unwrap_or_else(|| "site".to_owned()),
         not_staged: amount("limits.not_staged", file.not_staged.as_ref(), Amount::Percent(20))?,
         staging_per_minute: at_least_one("limits.staging_per_minute", file.staging_per_minute, 600)?,
-        keep_originals: duration("limits.keep_originals", file.keep_originals.as_ref(), 14 * 86_400)?,
+        keep_originals: duration("limits.keep_originals", file.keep_originals.as_ref(), KEEP_ORIGINALS_DEFAULT.as_secs())?,
     })
 }
 

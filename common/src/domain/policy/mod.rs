@@ -10,6 +10,9 @@ pub use filter::{PatchFilter, PatchKind};
 
 use super::{HealthCheck, PolicyName, Selector};
 
+/// How long receipts and originals stay on a host where no policy says otherwise (rule 12).
+pub const KEEP_ORIGINALS_DEFAULT: Duration = Duration::from_secs(14 * 86_400);
+
 /// A validated policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

@@ -24,7 +24,7 @@ use patchwave_proto::store::v1;
 use prost::Message as _;
 
 pub use error::BackupError;
-pub use restore::{Restore, restore, verify_backup};
+pub use restore::{Refilled, Restore, refill, restore, verify_backup};
 
 use self::frame::{FrameKind, FrameWriter};
 use super::codec::Stored;

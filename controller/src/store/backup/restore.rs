@@ -86,14 +86,32 @@ pub fn restore(input: &mut dyn Read, kind: &str, path: &Path) -> Result<Restore,
         .tempdir_in(folder_of(path))
         .map_err(|source| BackupError::Io { doing: format!("make a folder beside {}", path.display()), source })?;
     let store = open(kind, &built_path(&folder))?;
-    let mut importer = Importer { store: store.as_ref(), batch: Vec::new(), bytes: 0 };
+    let Refilled { attachments, summary, epoch, audit_break } = refill(input, store.as_ref())?;
+    Ok(Restore { folder, path: path.to_owned(), attachments, summary, epoch, audit_break })
+}
+
+/// What came out of a backup beside the records.
+pub struct Refilled {
+    /// The files that were beside the store.
+    pub attachments: Vec<Attachment>,
+    /// What the backup held.
+    pub summary: BackupSummary,
+    /// The new epoch.
+    pub epoch: u32,
+    /// Where the audit log does not hold.
+    pub audit_break: Option<AuditBreak>,
+}
+
+/// [`restore`] into a new store that is open already and that nobody uses: writes, verifies, raises the epoch.
+pub fn refill(input: &mut dyn Read, store: &dyn Store) -> Result<Refilled, BackupError> {
+    let mut importer = Importer { store, batch: Vec::new(), bytes: 0 };
     let (attachments, summary) = read(input, &mut |entry, bytes| importer.take(entry, bytes))?;
     importer.write()?;
     store.verify()?;
-    verify_inventories(store.as_ref())?;
-    let audit_break = audit_break(store.as_ref())?;
+    verify_inventories(store)?;
+    let audit_break = audit_break(store)?;
     let epoch = store.raise_epoch(0)?;
-    Ok(Restore { folder, path: path.to_owned(), attachments, summary, epoch, audit_break })
+    Ok(Refilled { attachments, summary, epoch, audit_break })
 }
 
 /// Reads a backup and checks that it is whole, without restoring it.
