@@ -4,9 +4,11 @@
 //! identity that enrolment wrote, below the state directory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use patchwave_common::domain::Manager;
+use patchwave_common::domain::{Manager, parse_duration};
 use patchwave_common::runtime::config::{ConfigError, Loaded, load};
+use patchwave_common::runtime::retry::MAX_CEILING;
 use patchwave_common::runtime::telemetry::LogFormat;
 use serde::Deserialize;
 
@@ -25,6 +27,11 @@ const DEFAULT_KEEP_FREE_MIB: u64 = 512;
 /// A bound beyond this is a slip of the keyboard: 16 TiB.
 const MAX_MIB: u64 = 16 * 1024 * 1024;
 
+/// A fleet that tries more often keeps a controller busy that has just come back.
+const RETRY_LEAST: Duration = Duration::from_secs(1);
+/// A host that tries less often is taken for lost.
+const RETRY_MOST: Duration = Duration::from_secs(3600);
+
 /// The file's form. See [`Settings`] for what each key means.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -42,6 +49,7 @@ struct Inputs {
 #[serde(deny_unknown_fields, default)]
 struct ControllerInputs {
     url: Option<String>,
+    retry_within: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +81,8 @@ pub struct Settings {
     pub hooks_dir: PathBuf,
     /// The controller's address, where it shall be another than at enrolment (a moved controller).
     pub controller_url: Option<String>,
+    /// Longest pause between two tries to reach the controller.
+    pub retry_within: Duration,
     /// How packages are reached.
     pub packages: PackagesSettings,
     /// How the log looks.
@@ -126,6 +136,7 @@ impl Settings {
             checks_dir: directory("checks_dir", &inputs.checks_dir, DEFAULT_CHECKS_DIR)?,
             hooks_dir: directory("hooks_dir", &inputs.hooks_dir, DEFAULT_HOOKS_DIR)?,
             controller_url: controller_url(&loaded)?,
+            retry_within: retry_within(&loaded)?,
             packages: packages(&loaded)?,
             log_format: inputs.log.format.unwrap_or_default(),
             log_filter: inputs.log.filter.clone().unwrap_or_else(|| "info".to_owned()),
@@ -137,6 +148,15 @@ fn controller_url(loaded: &Loaded<Inputs>) -> Result<Option<String>, ConfigError
     match &loaded.inputs.controller.url {
         Some(url) if !url.starts_with("https://") => Err(loaded.invalid("controller.url", "it begins with https://; no port is plaintext")),
         url => Ok(url.clone()),
+    }
+}
+
+fn retry_within(loaded: &Loaded<Inputs>) -> Result<Duration, ConfigError> {
+    let Some(text) = &loaded.inputs.controller.retry_within else { return Ok(MAX_CEILING) };
+    match parse_duration(text) {
+        Ok(span) if (RETRY_LEAST..=RETRY_MOST).contains(&span) => Ok(span),
+        Ok(_) => Err(loaded.invalid("controller.retry_within", "from \"1s\" to \"1h\"")),
+        Err(error) => Err(loaded.invalid("controller.retry_within", error.to_string())),
     }
 }
 
@@ -201,6 +221,8 @@ mod tests {
         for (text, key) in [
             ("state_dir = \"here\"", "state_dir"),
             ("[controller]\nurl = \"http://c:7443\"", "controller.url"),
+            ("[controller]\nretry_within = \"0s\"", "controller.retry_within"),
+            ("[controller]\nretry_within = \"soon\"", "controller.retry_within"),
             ("[packages]\nmanager = \"yum\"", "packages.manager"),
             ("[packages]\nroot = \"x\"", "packages.root"),
             ("[packages]\nkeep_free_mib = 99999999", "packages.keep_free_mib"),

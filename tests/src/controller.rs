@@ -131,6 +131,21 @@ impl Controller {
         listening.with_context(|| format!("the controller's log:\n{}", self.log()))
     }
 
+    /// How it is called now.
+    #[must_use]
+    pub fn setup(&self) -> &ControllerSetup {
+        &self.setup
+    }
+
+    /// As [`Self::serve`], called in another way from now on: with another state directory, say.
+    ///
+    /// # Errors
+    /// With its log's end, if it ends or does not listen.
+    pub fn serve_as(&mut self, setup: ControllerSetup) -> Result<()> {
+        self.setup = setup;
+        self.serve()
+    }
+
     /// Kills it with SIGKILL.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ impl Parts {
             local,
             status,
             renewed: keeper.renewals(),
-            retry: Retry::new(),
+            retry: Retry::within(settings.retry_within),
         });
         tasks.spawn(watch.run());
         tasks.spawn(async move { keeper.run().await });

@@ -29,7 +29,13 @@ impl Retry {
     /// Delays below ceilings of 1, 2, 4 … 60 s.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(INITIAL_CEILING, MAX_CEILING, rand::random())
+        Self::within(MAX_CEILING)
+    }
+
+    /// Delays below ceilings of 1, 2, 4 … s, the last being `max`.
+    #[must_use]
+    pub fn within(max: Duration) -> Self {
+        Self::with(INITIAL_CEILING, max, rand::random())
     }
 
     /// Delays below ceilings that double from `initial` to `max`; `seed` makes the draws repeatable.
