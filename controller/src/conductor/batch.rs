@@ -244,6 +244,7 @@ impl Conductor {
     /// Drops what memory says of a rollout and takes it from its log again.
     async fn forget(&mut self, id: &RolloutId) {
         self.rollouts.remove(id);
+        self.resting.remove(id);
         self.claims.retain(|_, (holder, _)| holder != id);
         if let Err(error) = self.reload_claims().await {
             tracing::error!(%error, "claims could not be read again");

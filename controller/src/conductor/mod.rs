@@ -55,6 +55,9 @@ const BATCH_INPUTS: usize = 1_000;
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 /// After an append failed, nothing is decided for so long: a disk that failed now fails again at once, and each failure reads a log.
 const REST_AFTER_FAILURE_MS: u64 = 1_000;
+/// A look at a rollout that found nothing to do is followed by a rest of so many times as long as it took. A look goes over every host of the
+/// plan, and in a large fleet somebody reports all the time: looking may take a tenth of a core, and not more.
+const REST_PER_LOOK: u64 = 9;
 /// Rounds of decisions in one batch; the rest is taken up in the next one, so that one rollout cannot starve the others.
 const MAX_DECISION_ROUNDS: usize = 64;
 
@@ -133,6 +136,8 @@ pub struct Conductor {
     /// Whether absence counts by now: hosts that were not heard of since the start are offline from then on, and nobody tells.
     absence_counts: bool,
     wakes: BTreeMap<RolloutId, Timestamp>,
+    /// Until when a rollout is not looked at again, in boot time; see [`REST_PER_LOOK`].
+    resting: BTreeMap<RolloutId, u64>,
 }
 
 /// What the conductor is made of.
@@ -190,6 +195,7 @@ pub async fn prepare(parts: ConductorParts) -> Result<(ConductorHandle, Conducto
         rests_until_ms: 0,
         absence_counts: false,
         wakes: BTreeMap::new(),
+        resting: BTreeMap::new(),
     };
     conductor.load_all().await?;
     let handle = ConductorHandle::new(inputs, shared, world.clone(), changes);
@@ -269,26 +275,43 @@ impl Conductor {
             .collect();
         self.look_all = false;
         for id in due {
-            for round in 0.. {
-                let Some(rollout) = self.rollouts.get(&id) else { break };
-                let events = rollout.decide(now, &self.world(&id, now));
-                if events.is_empty() {
-                    break;
-                }
-                if round >= MAX_DECISION_ROUNDS || batch.is_full() {
-                    self.look_all = true;
-                    break;
-                }
-                if !self.record_proposals(&id, events, batch).await {
-                    break;
-                }
+            let began_ms = self.clock.boottime_ms();
+            let rest_ms = self.resting.get(&id).map_or(0, |until| until.saturating_sub(began_ms));
+            if rest_ms > 0 {
+                self.wakes.insert(id, now.plus(Duration::from_millis(rest_ms)));
+                continue;
             }
-            let wake = self.rollouts.get(&id).and_then(|rollout| rollout.wake_at(now, &self.world(&id, now)));
-            match wake {
-                Some(wake) => drop(self.wakes.insert(id, wake)),
-                None => drop(self.wakes.remove(&id)),
+            if self.decide_one(&id, now, batch).await {
+                let ended_ms = self.clock.boottime_ms();
+                self.resting.insert(id, ended_ms.saturating_add(ended_ms.saturating_sub(began_ms).saturating_mul(REST_PER_LOOK)));
             }
         }
+    }
+
+    /// Lets one rollout decide; `true` where nothing more is due.
+    async fn decide_one(&mut self, id: &RolloutId, now: Timestamp, batch: &mut Batch) -> bool {
+        let mut idle = false;
+        for round in 0.. {
+            let Some(rollout) = self.rollouts.get(id) else { break };
+            let events = rollout.decide(now, &self.world(id, now));
+            if events.is_empty() {
+                idle = true;
+                break;
+            }
+            if round >= MAX_DECISION_ROUNDS || batch.is_full() {
+                self.look_all = true;
+                break;
+            }
+            if !self.record_proposals(id, events, batch).await {
+                break;
+            }
+        }
+        let wake = self.rollouts.get(id).and_then(|rollout| rollout.wake_at(now, &self.world(id, now)));
+        match wake {
+            Some(wake) => drop(self.wakes.insert(id.clone(), wake)),
+            None => drop(self.wakes.remove(id)),
+        }
+        idle
     }
 
     /// A rollout, from memory or from its log.

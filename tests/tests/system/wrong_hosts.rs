@@ -44,6 +44,14 @@ fn excluded(plan: &Value, host: &str) -> Option<String> {
     Some(format!("{}: {}", group["reason"].as_str()?, group["detail"].as_str()?))
 }
 
+fn a_package_that_does_not_exist_is_refused(patched: &Patched) -> Result<()> {
+    let nothing = patched.controller.try_run(&["rollout", "plan", "--policy", "test", "--update", "does-not-exist"])?;
+    eprintln!("a package that does not exist: {nothing:?}");
+    assert_eq!(nothing.code(), 1);
+    assert!(nothing.stderr.contains("does-not-exist") && nothing.stderr.contains("hint"), "{}", nothing.stderr);
+    Ok(())
+}
+
 #[test]
 fn hosts_with_something_wrong_are_left_alone_with_a_reason_and_the_good_one_is_patched() -> Result<()> {
     Fleet::test("wrong hosts", |fleet| {
@@ -66,10 +74,7 @@ fn hosts_with_something_wrong_are_left_alone_with_a_reason_and_the_good_one_is_p
         wait_for_offer(&patched)?;
         the_clock_goes_wrong(&patched, &*patched.host("clock-1")?)?;
         patched.apply_policy(&policy_with("25s", LIMITS, &WAVES))?;
-        let nothing = patched.controller.try_run(&["rollout", "plan", "--policy", "test", "--update", "does-not-exist"])?;
-        eprintln!("a package that does not exist: {nothing:?}");
-        assert_eq!(nothing.code(), 1);
-        assert!(nothing.stderr.contains("does-not-exist") && nothing.stderr.contains("hint"), "{}", nothing.stderr);
+        a_package_that_does_not_exist_is_refused(&patched)?;
 
         patched.host("full-1")?.limit_disk("/var/cache/apt/archives", 1 << 20)?;
         let broken = patched.host("broken-1")?;
