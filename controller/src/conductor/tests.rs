@@ -64,7 +64,8 @@ impl Desk {
 
     async fn reports(&mut self, progress: DirectiveProgress) -> Vec<ToAgent> {
         self.conductor.progress(self.host.clone(), GENERATION, progress).await;
-        // The question is taken after the report.
+        // A question is taken after the report, and the second one after the first one's batch was carried out.
+        self.conductor.ask(|_| ()).await.unwrap();
         self.conductor.ask(|_| ()).await.unwrap();
         std::iter::from_fn(|| self.messages.next().now_or_never().flatten()).map(Result::unwrap).collect()
     }

@@ -170,7 +170,8 @@ impl World {
         let before = it.packages.transactions.insert(name, transaction);
         assert!(before.is_none(), "{} starts {name} twice", it.id);
         let boot = it.boot;
-        let pause = self.choices.between(100, 2_000);
+        // A machine that is short of everything may take longer to start a process than the lease lasts.
+        let pause = if self.choices.one_in(25) { self.choices.between(20_000, 120_000) } else { self.choices.between(100, 2_000) };
         self.later(pause, Event::Work { host, name, boot });
     }
 

@@ -100,13 +100,24 @@ impl World {
         }
         let times = if is_loose && self.choices.one_in(40) { 2 } else { 1 };
         for _ in 0..times {
-            let delay = if self.choices.one_in(30) { self.choices.between(500, 20_000) } else { self.choices.between(1, 40) };
+            let delay = self.delay();
             let Some(it) = self.network.streams.get_mut(&stream) else { return };
             let direction = usize::from(matches!(message, Message::ToAgent(_)));
             let overtakes = is_loose && delay > 30;
             let at = if overtakes { self.now_ms + delay } else { (self.now_ms + delay).max(it.arrives_ms[direction]) };
             it.arrives_ms[direction] = at;
             self.at(at, Event::Arrives { stream, message: Box::new(message.clone()) });
+        }
+    }
+
+    /// Mostly milliseconds; once in a while a line stands still for longer than a lease lasts.
+    fn delay(&mut self) -> u64 {
+        if !self.is_calm && self.choices.one_in(300) {
+            self.choices.between(20_000, 200_000)
+        } else if self.choices.one_in(30) {
+            self.choices.between(500, 20_000)
+        } else {
+            self.choices.between(1, 40)
         }
     }
 

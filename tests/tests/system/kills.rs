@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use patchwave_debian_repository::{MaintainerScript, Package, ReleaseFields};
+use patchwave_debian_repository::{MaintainerScript, Package, ReleaseFields, Repository};
 use patchwave_tests::{Fleet, Host};
 
-use super::support::{Patched, REPORT, THREE_WAVES, policy_with};
+use super::support::{Patched, THREE_WAVES, policy_with};
 
 const HOSTS: [(&str, &str); 9] = [
     ("test-1", "test"),
@@ -26,9 +26,11 @@ const LIMITS: &str = "\n[limits]\nfailures = 99\nmax_unavailable = \"100%\"\n";
 /// Kills of the controller; PATCHWAVE_TESTS_KILLS asks for more.
 const KILLS: u32 = 50;
 /// Longest life of the controller between two kills.
-const LIFE_MS: u64 = 2_500;
+const LIFE_MS: u64 = 1_600;
 /// Versions of the package that all is about: each rollout takes the next one.
 const VERSIONS: u32 = 40;
+/// Lengths of a journal at which hosts are struck: accepted, begun, ended, verifying, healthy, finished.
+const LENGTHS: usize = 6;
 /// Where the agent keeps a directory per directive.
 const CASES: &str = "var/lib/patchwave-agent/patching/cases";
 
@@ -77,27 +79,46 @@ fn pass(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// For each new directive of the host, strikes once when its journal has come to the next of all lengths: by turns the agent is killed and
-/// the host rebooted. Gives how often, by length.
-fn strike(host: &Host, first: usize, over: &AtomicBool) -> Result<Vec<usize>> {
-    let (mut struck, mut last, mut wanted) = (Vec::new(), String::new(), first);
+/// Strikes a host once in each new directive, when its journal has come to a length: the agent is killed or the host rebooted. Over two
+/// rollouts the hosts between them meet both at every length. Gives what was done.
+fn strike(host: &Host, number: usize, over: &AtomicBool) -> Result<Vec<String>> {
+    let (mut struck, mut last, mut turn) = (Vec::new(), String::new(), number);
     while !over.load(Ordering::Relaxed) {
         pass(Duration::from_millis(3));
+        let (wanted, reboots) = (turn % LENGTHS + 1, turn / LENGTHS % 2 == 1);
         let Some((case, records)) = newest_journal(host) else { continue };
         if case == last || records < wanted {
             continue;
         }
-        if wanted.is_multiple_of(2) {
+        if reboots {
             let boots = host.boots();
             host.run("systemctl", &["--no-block", "reboot"])?;
             host.wait_until_booted_again(boots)?;
         } else {
             host.kill_agent()?;
         }
-        struck.push(wanted);
-        (last, wanted) = (case, wanted % 6 + 1);
+        struck.push(format!("{} at {wanted}", if reboots { "rebooted" } else { "killed" }));
+        (last, turn) = (case, turn + HOSTS.len());
     }
     Ok(struck)
+}
+
+/// Kills and starts the controller so often; whenever a rollout has ended, the next one is started.
+fn torture(patched: &mut Patched, repository: &mut Repository, dice: &mut Dice, kills: u32, rollouts: &mut Vec<String>) -> Result<()> {
+    let mut newest = 1;
+    for _ in 0..kills {
+        if ended(patched, rollouts.last())? {
+            newest += 1;
+            ensure!(newest < VERSIONS, "more rollouts than versions");
+            repository.add(&package(newest))?;
+            repository.publish()?;
+            rollouts.push(start(patched, newest)?);
+        }
+        pass(Duration::from_millis(dice.below(LIFE_MS)));
+        patched.controller.kill()?;
+        patched.controller.serve()?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -118,48 +139,22 @@ fn fifty_deaths_of_the_controller_and_deaths_at_every_step_lose_nothing_and_repe
         eprintln!("{kills} kills with seed {seed}");
         let (mut dice, over) = (Dice(seed), AtomicBool::new(false));
         let hosts: Vec<Arc<Host>> = patched.hosts.clone();
-        let mut newest = 1;
         let mut rollouts: Vec<String> = Vec::new();
-        let struck = std::thread::scope(|scope| {
-            let strikers: Vec<_> = hosts
-                .iter()
-                .zip(1..)
-                .map(|(host, first)| {
-                    scope.spawn({
-                        let over = &over;
-                        move || strike(host, (first - 1) % 6 + 1, over)
-                    })
-                })
-                .collect();
-            let mut torture = || -> Result<()> {
-                let mut killed = 0;
-                while killed < kills {
-                    if ended(&patched, rollouts.last())? {
-                        newest += 1;
-                        ensure!(newest < VERSIONS, "more rollouts than versions");
-                        repository.add(&package(newest))?;
-                        repository.publish()?;
-                        rollouts.push(start(&patched, newest)?);
-                    }
-                    pass(Duration::from_millis(dice.below(LIFE_MS)));
-                    patched.controller.kill()?;
-                    killed += 1;
-                    patched.controller.serve()?;
-                }
-                Ok(())
-            };
-            let tortured = torture();
+        let (struck, detail) = std::thread::scope(|scope| {
+            let over = &over;
+            let strikers: Vec<_> = hosts.iter().zip(0..).map(|(host, number)| scope.spawn(move || strike(host, number, over))).collect();
+            let tortured = torture(&mut patched, &mut repository, &mut dice, kills, &mut rollouts).and_then(|()| {
+                let last = rollouts.last().context("no rollout was started")?;
+                patched.wait_for_state(last, "completed")
+            });
             over.store(true, Ordering::Relaxed);
-            let struck: Vec<Result<Vec<usize>>> =
+            let struck: Vec<Result<Vec<String>>> =
                 strikers.into_iter().map(|striker| striker.join().map_err(|_| anyhow::anyhow!("a striker panicked"))?).collect();
-            tortured?;
-            struck.into_iter().collect::<Result<Vec<_>>>()
+            Ok::<_, anyhow::Error>((struck.into_iter().collect::<Result<Vec<_>>>()?, tortured?))
         })?;
         for (host, struck) in hosts.iter().zip(&struck) {
-            eprintln!("{} was struck when its journal had {struck:?} records", host.name());
+            eprintln!("{}: {}", host.name(), struck.join(", "));
         }
-        let last = rollouts.last().context("no rollout was started")?;
-        let detail = patched.wait_for_state(last, "completed")?;
         eprintln!("{} rollouts, the last: {:#}", rollouts.len(), detail["rollout"]);
         for rollout in &rollouts {
             let state = patched.rollout(rollout)?["rollout"]["state"].clone();
@@ -184,17 +179,11 @@ fn ended(patched: &Patched, rollout: Option<&String>) -> Result<bool> {
     Ok(state == "completed")
 }
 
-/// Starts the next rollout as soon as every host that is there is offered the version; those that are away get it from the next one.
+/// Starts the next rollout as soon as every host is there and offered the version.
 fn start(patched: &Patched, newest: u32) -> Result<String> {
-    let began = Instant::now();
-    loop {
-        patched.controller.run(&["host", "refresh"])?;
-        let offered = patched.wait_until_offered("tool", &version(newest), HOSTS.len() as u64);
-        match offered {
-            Ok(()) => return patched.start_rollout(&["tool"]),
-            Err(error) => ensure!(began.elapsed() < REPORT, "{error:#}"),
-        }
-    }
+    patched.wait_until_reported(HOSTS.len())?;
+    patched.wait_until_offered("tool", &version(newest), HOSTS.len() as u64)?;
+    patched.start_rollout(&["tool"])
 }
 
 /// No version was brought onto the host twice, unless it was taken back in between.
