@@ -10,7 +10,8 @@ use crate::rollout::{Event, Recorded, Rejected};
 use crate::rollout_log;
 use crate::store::{Change, Guard, StoreError, Write};
 
-/// Records of one batch: bounds the write (each ordered host is a change more) and the time until its answers.
+/// Records, claims and lines of one batch, after which no more is gathered: bounds the write and the time until its answers. One event more
+/// (an order for a thousand hosts, each with a claim and a line) still fits a write.
 const MAX_RECORDS: usize = 1_000;
 /// Generations set aside at once: one durable write for so many orders.
 const GENERATION_BLOCK: u32 = 1_000;
@@ -50,7 +51,8 @@ impl Batch {
 
     /// Whether no more should be gathered.
     pub(super) fn is_full(&self) -> bool {
-        self.rollouts.values().map(|pending| pending.records.len() + pending.claims.len()).sum::<usize>() >= MAX_RECORDS
+        let size = |pending: &Pending| pending.records.len() + pending.claims.len() + pending.unclaimed.len() + pending.lines.len();
+        self.rollouts.values().map(size).sum::<usize>() >= MAX_RECORDS
     }
 
     /// Does something when all of the batch is on disk (or could not be brought there).
@@ -170,19 +172,33 @@ impl Conductor {
         Ok(())
     }
 
-    /// Appends the batch and carries out its effects, rollout by rollout.
+    /// Brings the batch to disk in one write and then carries out its effects. One write, because rollouts hand hosts to one another: what
+    /// one lets go and another orders in the same batch is true together or not at all, and nobody is told before.
     pub(super) async fn flush(&mut self, batch: Batch) {
         let Batch { rollouts, after, quarantined, lines } = batch;
-        let mut failure = None;
         let changed = rollouts.values().any(|pending| !pending.records.is_empty());
-        for (id, pending) in rollouts {
-            if let Err(error) = self.append(&id, &pending).await {
-                tracing::error!(rollout = %id, %error, "the log could not be appended; the rollout is loaded again");
+        let saved = self.append(&rollouts, lines).await;
+        match &saved {
+            Ok(()) => self.carry_out(rollouts, quarantined),
+            Err(error) => {
                 self.rests_until_ms = self.clock.boottime_ms().saturating_add(REST_AFTER_FAILURE_MS);
-                self.forget(&id).await;
-                failure = Some(error);
-                continue;
+                for id in rollouts.keys() {
+                    tracing::error!(rollout = %id, %error, "the log could not be appended; the rollout is loaded again");
+                    self.forget(id).await;
+                }
             }
+        }
+        if changed {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        for after in after {
+            after(saved.as_ref().copied());
+        }
+    }
+
+    /// What follows from a batch that is on disk.
+    fn carry_out(&mut self, rollouts: BTreeMap<RolloutId, Pending>, quarantined: bool) {
+        for (id, pending) in rollouts {
             self.publish_claims_of(pending.claims.iter().map(|(host, _)| host).chain(&pending.unclaimed));
             for (host, generation) in &pending.leases {
                 self.grant(&id, host, *generation);
@@ -191,54 +207,59 @@ impl Conductor {
                 self.reconcile(host);
             }
         }
-        if quarantined && failure.is_none() {
+        if quarantined {
             self.publish_quarantine();
-        }
-        if changed {
-            self.changed.send_modify(|count| *count += 1);
-        }
-        if !lines.is_empty()
-            && let Err(error) = self.store.write(Write::new(lines.into_iter().map(Change::AppendEvent).collect())).await
-        {
-            tracing::error!(%error, "people could not be told");
-        }
-        for after in after {
-            after(failure.as_ref().map_or(Ok(()), Err));
         }
     }
 
-    async fn append(&mut self, id: &RolloutId, pending: &Pending) -> Result<(), StoreError> {
-        if pending.records.is_empty() {
+    async fn append(&mut self, rollouts: &BTreeMap<RolloutId, Pending>, lines: Vec<FleetEvent>) -> Result<(), StoreError> {
+        let mut changes = Vec::new();
+        for (id, pending) in rollouts.iter().filter(|(_, pending)| !pending.records.is_empty()) {
+            let Some(rollout) = self.rollouts.get(id) else { continue };
+            if let Some(plan) = &pending.plan {
+                changes.push(Change::PutPlan { rollout: id.clone(), header: plan.header.clone(), segments: plan.segments.clone() });
+            }
+            let records = pending.records.iter().map(rollout_log::encode).collect();
+            changes.push(Change::AppendRollout { rollout: id.clone(), expected: pending.expected, records });
+            changes.extend(pending.quarantine.iter().map(|record| Change::PutQuarantine(Box::new(record.clone()))));
+            changes.extend(pending.lines.iter().cloned().map(Change::AppendEvent));
+            changes.push(Change::PutRolloutHead(Box::new(story::head(id, rollout, self.clock.now()))));
+        }
+        changes.extend(lines.into_iter().map(Change::AppendEvent));
+        if changes.is_empty() {
             return Ok(());
         }
-        let Some(rollout) = self.rollouts.get(id) else { return Ok(()) };
-        let records = pending.records.iter().map(rollout_log::encode).collect();
-        let mut changes = Vec::with_capacity(pending.claims.len() + pending.unclaimed.len() + pending.lines.len() + 4);
-        if let Some(plan) = &pending.plan {
-            changes.push(Change::PutPlan { rollout: id.clone(), header: plan.header.clone(), segments: plan.segments.clone() });
-        }
-        changes.push(Change::AppendRollout { rollout: id.clone(), expected: pending.expected, records });
-        // A host may be ordered and let go within one batch: what counts is how it ends.
-        let is_held = |host: &HostId| self.claims.get(host).is_some_and(|(holder, _)| holder == id);
-        for (host, generation) in &pending.claims {
-            changes.push(Change::Claim { host: host.clone(), rollout: id.clone(), generation: *generation });
-        }
-        for host in pending.unclaimed.iter().filter(|&host| !is_held(host)) {
-            changes.push(Change::ReleaseClaim { host: host.clone(), rollout: id.clone() });
-        }
-        changes.extend(pending.quarantine.iter().map(|record| Change::PutQuarantine(Box::new(record.clone()))));
-        changes.extend(pending.lines.iter().cloned().map(Change::AppendEvent));
-        changes.push(Change::PutRolloutHead(Box::new(story::head(id, rollout, self.clock.now()))));
+        let orders = self.claims_of(rollouts, &mut changes);
         // Halt and quarantine are checked in the append itself: an order that was decided before a halt is never sent after it.
         let mut write = Write::new(changes);
-        if !pending.claims.is_empty() {
+        if orders {
             write = write.when(Guard::FleetRevision { expected: self.halt.revision });
         }
         self.store.write(write).await?;
-        if !pending.quarantine.is_empty() {
+        if rollouts.values().any(|pending| !pending.quarantine.is_empty()) {
             self.refresh_fleet_revision().await?;
         }
         Ok(())
+    }
+
+    /// Who holds each host of the batch when it ends: first what was let go, then what was ordered. A host may be ordered and let go within
+    /// one batch; what counts is how it ends. `true` where anything is ordered.
+    fn claims_of(&self, rollouts: &BTreeMap<RolloutId, Pending>, changes: &mut Vec<Change>) -> bool {
+        let holds = |id: &RolloutId, host: &HostId| self.claims.get(host).is_some_and(|(holder, _)| holder == id);
+        for (id, pending) in rollouts {
+            let gone = pending.unclaimed.iter().filter(|host| !holds(id, host));
+            changes.extend(gone.map(|host| Change::ReleaseClaim { host: host.clone(), rollout: id.clone() }));
+        }
+        let before = changes.len();
+        for (id, pending) in rollouts {
+            let held = pending.claims.iter().filter(|(host, generation)| self.claims.get(host) == Some(&(id.clone(), *generation)));
+            changes.extend(held.map(|(host, generation)| Change::Claim {
+                host: host.clone(),
+                rollout: id.clone(),
+                generation: *generation,
+            }));
+        }
+        changes.len() > before
     }
 
     /// Drops what memory says of a rollout and takes it from its log again.

@@ -63,6 +63,9 @@ impl ConductorTask {
             self.conductor.take(input, &mut batch).await;
         }
         for _ in 1..BATCH_INPUTS {
+            if batch.is_full() {
+                break;
+            }
             match self.inputs.try_recv() {
                 Ok(input) => self.conductor.take(input, &mut batch).await,
                 Err(_) => break,

@@ -15,12 +15,12 @@ use patchwave::conductor::{ConductorHandle, ConductorParts, ConductorSettings, C
 use patchwave::fleet::Fleet;
 use patchwave::metrics::Metrics;
 use patchwave::records::HostUpdate;
-use patchwave::sessions::{Attached, Session, Sessions};
+use patchwave::sessions::{Attached, Outbox, Reader, Session, Sessions};
 use patchwave::store::simulated::{CommitFate, Power, SimulatedDisk};
 use patchwave::store::{Change, StoreHandle, Write};
 use patchwave_common::domain::{FromAgent, Hello, HostId, HostMode, Inventory, ToAgent};
 use patchwave_common::runtime::clock::Clock as _;
-use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 
 use crate::clock::ControllerClock;
 use crate::network::StreamId;
@@ -81,7 +81,7 @@ impl Power for Switch {
 pub struct Open {
     pub host: HostId,
     session: Arc<Session>,
-    messages: mpsc::Receiver<ToAgent>,
+    messages: Reader,
 }
 
 /// A running controller.
@@ -184,8 +184,10 @@ impl Process {
         for older in older {
             self.close(older, clock);
         }
-        let attached = at_once(self.sessions.attach(host, hello.instance.clone(), "sim".to_owned()));
-        let Attached::Yes(session, messages) = attached else { return false };
+        let outbox = Arc::new(Outbox::default());
+        let messages = outbox.read();
+        let attached = at_once(self.sessions.attach(host, hello.instance.clone(), "sim".to_owned(), outbox.clone()));
+        let Attached::Yes(session) = attached else { return false };
         self.open.insert(stream, Open { host: host.clone(), session: session.clone(), messages });
         let clock_offset_ms = hello.clock.0.saturating_sub(at.0);
         let update = HostUpdate::Seen { at, instance: hello.instance.clone(), clock_offset_ms };
@@ -194,13 +196,14 @@ impl Process {
         }
         self.note_clock(host, clock_offset_ms);
         self.fleet.set_online(host, true, at);
+        outbox.welcomed();
         session.send(ToAgent::Welcome { clock: at, heartbeat: HEARTBEAT, host: host.clone(), mode: HostMode::Managed });
         let known = self.fleet.get(host).map(|known| known.record.clone());
         let (inventory, candidates) = known.map_or((None, None), |record| (record.inventory, record.candidates));
         session.send(ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() });
         session.send(ToAgent::CandidatesAnswer { digest: candidates, need_full: candidates.is_none() });
         session.send(ToAgent::Quarantine(self.conductor.quarantine().into_iter().collect()));
-        at_once(self.conductor.connected(host.clone(), hello));
+        at_once(self.conductor.connected(host.clone(), Box::new(hello)));
         true
     }
 
@@ -243,7 +246,7 @@ impl Process {
                 let set = Change::SetHostInventory { host: host.clone(), inventory: digest, candidates: None };
                 let stored = self.write(vec![Change::PutInventory(Arc::new(inventory.clone())), set]);
                 if stored {
-                    self.fleet.set_inventory(host, inventory);
+                    self.fleet.set_inventory(host, Arc::new(inventory));
                     session.send(ToAgent::InventoryAnswer { digest, need_full: false });
                 }
                 stored
@@ -253,7 +256,7 @@ impl Process {
                 let set = Change::SetHostInventory { host: host.clone(), inventory: None, candidates: digest };
                 let stored = self.write(vec![Change::PutCandidates(Arc::new(candidates.clone())), set]);
                 if stored {
-                    self.fleet.set_candidates(host, candidates);
+                    self.fleet.set_candidates(host, Arc::new(candidates));
                     session.send(ToAgent::CandidatesAnswer { digest, need_full: false });
                 }
                 stored
@@ -287,7 +290,7 @@ impl Process {
     pub fn outgoing(&mut self) -> (Vec<(StreamId, ToAgent)>, Vec<StreamId>) {
         let (mut messages, mut closing) = (Vec::new(), Vec::new());
         for (stream, open) in &mut self.open {
-            while let Ok(message) = open.messages.try_recv() {
+            while let Some(Some(Ok(message))) = open.messages.next().now_or_never() {
                 messages.push((*stream, message));
             }
             if open.session.closed().now_or_never().is_some() {
