@@ -80,10 +80,10 @@ impl Copied {
         assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
         let said = String::from_utf8(build.stdout).unwrap();
         let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let built = messages
+        let mut built = messages
             .filter(|message| message["target"]["name"] == test)
             .filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-        built.last().unwrap_or_else(|| panic!("cargo names no executable:\n{said}"))
+        built.next_back().unwrap_or_else(|| panic!("cargo names no executable:\n{said}"))
     }
 }
 

@@ -126,9 +126,9 @@ impl Host {
 
     /// The case of an apply directive, or of the order to take it back.
     pub fn case(&self, generation: Generation, or_its_take_back: bool) -> Option<Case> {
-        let folded = self.disk.journals.values().filter_map(|records| Case::fold(records));
+        let mut folded = self.disk.journals.values().filter_map(|records| Case::fold(records));
         let is_back = |case: &Case| or_its_take_back && case.back.as_ref().is_some_and(|back| back.generation == generation);
-        folded.filter(|case| case.apply.generation == generation || is_back(case)).next_back()
+        folded.rfind(|case| case.apply.generation == generation || is_back(case))
     }
 
     pub fn is_sound(&self) -> bool {
