@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 /// Unit of the times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that Patchwave runs on.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 /// A server is at rest when it used at most [`REST_TICKS`] in this time.
 const REST_LOOK: Duration = Duration::from_millis(500);
 /// Timers and the like.
