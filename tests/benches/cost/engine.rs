@@ -1,5 +1,7 @@
 //! The pure engine: a whole rollout over a large fleet, one event after the other.
 
+use std::time::Instant;
+
 use criterion::{Criterion, Throughput};
 use patchwave::rollout::plan::SealedPlan;
 use patchwave::rollout::{Event, HostIndex, Recorded, Rollout, RolloutState};
@@ -10,15 +12,18 @@ use patchwave_common::domain::{DirectiveProgress, Generation};
 use crate::agent::World;
 use crate::fleet::{START, alice, plan_for, policy, request, simple_fleet};
 
-/// As the aim says it.
-const HOSTS: usize = 100_000;
+/// How many hosts, in place of [`HOSTS`].
+const VARIABLE: &str = "PATCHWAVE_BENCH_HOSTS";
+const HOSTS: usize = 10_000;
+/// More hosts than these go through once only.
+const REPEATED_HOSTS: usize = 20_000;
 
-fn plan() -> SealedPlan {
+fn plan(hosts: usize) -> SealedPlan {
     let mut rules = policy("name = \"p\"\n[[wave]]\nname = \"all\"\nsoak = \"0s\"\nmax_in_flight = 1000000\n");
     rules.limits.max_unavailable = Amount::All;
     rules.limits.max_in_flight_per_site = 1_000_000;
     rules.limits.staging_per_minute = 1_000_000;
-    rollout_log::seal(plan_for(&simple_fleet(HOSTS), &request(), &rules).unwrap().0).0
+    rollout_log::seal(plan_for(&simple_fleet(hosts), &request(), &rules).unwrap().0).0
 }
 
 struct Run {
@@ -64,7 +69,7 @@ fn carry_out(sealed: &SealedPlan, world: &World) -> (Rollout, u64) {
             }
         }
     }
-    assert_eq!((run.rollout.state(), run.rollout.summary().updated as usize), (RolloutState::Completed, HOSTS + 2));
+    assert_eq!((run.rollout.state(), run.rollout.summary().updated as usize), (RolloutState::Completed, sealed.plan.hosts().count()));
     (run.rollout, run.events)
 }
 
@@ -75,19 +80,29 @@ fn anonymous_bytes() -> u64 {
 }
 
 pub fn bench(criterion: &mut Criterion) {
-    let sealed = plan();
+    let hosts = std::env::var(VARIABLE).map_or(HOSTS, |text| text.parse().expect("PATCHWAVE_BENCH_HOSTS is a number"));
+    let began = Instant::now();
+    let sealed = plan(hosts);
+    let planned = began.elapsed().as_secs_f64();
     let mut world = World::default();
     for host in sealed.plan.hosts() {
         world.presence.insert(host.id.clone(), patchwave::rollout::Presence::Connected { since: START });
     }
     // Of the state beside the plan, which is shared; memory that earlier runs left is taken again, so the first run tells.
-    let before = anonymous_bytes();
+    let (before, began) = (anonymous_bytes(), Instant::now());
     let (rollout, events) = carry_out(&sealed, &world);
-    let grown = anonymous_bytes().saturating_sub(before);
-    eprintln!("engine: {HOSTS} hosts, {events} events; {} bytes a host resident after the rollout", grown / HOSTS as u64);
+    let (seconds, grown) = (began.elapsed().as_secs_f64(), anonymous_bytes().saturating_sub(before));
+    eprintln!(
+        "engine: {hosts} hosts planned in {planned:.1} s; {events} events in {seconds:.1} s, {:.0} a second; {} bytes a host resident",
+        f64::from(u32::try_from(events).unwrap()) / seconds,
+        grown / hosts as u64
+    );
     drop(rollout);
+    if hosts > REPEATED_HOSTS {
+        return;
+    }
     let mut group = criterion.benchmark_group("engine");
     group.sample_size(10).throughput(Throughput::Elements(events));
-    group.bench_function("100,000 hosts through a whole rollout", |bencher| bencher.iter(|| carry_out(&sealed, &world)));
+    group.bench_function(format!("{hosts} hosts through a whole rollout"), |bencher| bencher.iter(|| carry_out(&sealed, &world)));
     group.finish();
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -19,9 +19,12 @@ use super::subject::{Ground, Measured, free_address, grown, measure, us};
 use super::workers::Workers;
 use super::world::Content;
 use super::{bare, talk};
+use crate::command::{finish, limited};
 
 /// Agents that check in durably at once.
 const CHECKING_IN: u32 = 1_000;
+/// Longest rollout: agents answer at once, so 19,000 hosts are done within some seconds.
+const ROLLOUT_LIMIT: Duration = Duration::from_secs(120);
 /// Heartbeats are ordered here, so agents must not be taken for silent between two phases.
 const SETTINGS: &str = "heartbeat = \"1h\"\n";
 
@@ -76,6 +79,17 @@ impl Controller {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "patchwave {}: {said}", arguments.join(" "));
         Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null))
+    }
+
+    /// Waits for the end of a rollout; false where it does not come.
+    fn watch(&self, rollout: &str) -> Result<bool> {
+        let mut command = limited(ROLLOUT_LIMIT, &self.program);
+        command.env("XDG_CONFIG_HOME", self.directory.join("config")).env("HOME", &self.directory);
+        let ended = finish(command.args(["rollout", "watch", rollout]))?;
+        if ended.code() != 0 {
+            talk(&format!("  THE ROLLOUT DID NOT COMPLETE ({}): {}", ended.status, ended.stderr.trim()));
+        }
+        Ok(ended.code() == 0)
     }
 }
 
@@ -132,11 +146,11 @@ fn rollout(controller: &Controller, process: &Process, workers: &mut Workers, ag
     let (began_us, began) = (now_us(), Instant::now());
     controller.operate(&["rollout", "start", &id, "--despite-lints"])?;
     let told = workers.done("a directive reaches all")?;
-    controller.operate(&["rollout", "watch", &id])?;
+    let completed = controller.watch(&id)?;
     let seconds = began.elapsed().as_secs_f64();
     process.rest()?;
     let cpu_us_per_host = us(process.cpu()?.saturating_sub(cpu)) / f64::from(agents);
-    Ok(Rollout { plan_seconds, directive: Latency::of(&told.at_us, began_us), seconds, cpu_us_per_host })
+    Ok(Rollout { plan_seconds, directive: Latency::of(&told.at_us, began_us), completed, seconds, cpu_us_per_host })
 }
 
 /// A thousand agents check in again and again; the disk is asked before and after.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 /// Unit of the times in `/proc/PID/stat`: `USER_HZ`, which is 100 on every Linux that Patchwave runs on.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 /// A server is at rest when it used at most [`REST_TICKS`] in this time.
 const REST_LOOK: Duration = Duration::from_millis(500);
 /// Timers and the like.
@@ -88,6 +88,14 @@ impl Process {
             ticks += field(11)? + field(12)?;
         }
         Ok(TICK * ticks)
+    }
+
+    /// CPU time used since `before`, for work that was surely done: what is too little to be counted is one tick.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn spent_since(&self, before: Duration) -> Result<Duration> {
+        Ok(self.cpu()?.saturating_sub(before).max(TICK))
     }
 
     /// Memory now.

@@ -101,7 +101,9 @@ pub struct Rollout {
     pub plan_seconds: f64,
     /// From the command to start until each agent had its directive; staging lies in between.
     pub directive: Latency,
-    /// From the command to start until the rollout was completed.
+    /// Whether it came to its end.
+    pub completed: bool,
+    /// From the command to start until the rollout was completed, or given up.
     pub seconds: f64,
     /// CPU for each host, from plan to end.
     pub cpu_us_per_host: f64,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::arguments::{Load, SubjectKind};
 use super::orders::Order;
-use super::process::{Memory, Process, TICK, pause};
+use super::process::{Memory, Process, pause};
 use super::report::Subject;
 use super::workers::Workers;
 use super::{bare, nginx, talk};
@@ -54,12 +54,12 @@ pub fn measure(load: &Load, process: &Process, workers: &mut Workers) -> Result<
     workers.connect(load.agents)?;
     let seconds = began.elapsed().as_secs_f64();
     process.rest()?;
-    let connect = us(spent(cpu, process.cpu()?)) / f64::from(counted);
+    let connect = us(process.spent_since(cpu)?) / f64::from(counted);
     let (cpu, written) = (process.cpu()?, process.written());
     let beats = workers.order("heartbeats", Order::Beat { rounds: load.beats })?;
     process.rest()?;
     #[allow(clippy::cast_precision_loss)] // A count of heartbeats.
-    let beat = us(spent(cpu, process.cpu()?)) / beats.exchanges.max(1) as f64;
+    let beat = us(process.spent_since(cpu)?) / beats.exchanges.max(1) as f64;
     let full = process.memory()?;
     let (cpu, began) = (process.cpu()?, Instant::now());
     pause(IDLE);
@@ -110,11 +110,6 @@ fn beside(ground: &Ground<'_>, kind: SubjectKind, mut process: Process, address:
 #[allow(clippy::cast_precision_loss)] // Bytes of a process.
 pub fn grown(before: u64, after: u64, agents: u32) -> f64 {
     (after as f64 - before as f64) / f64::from(agents)
-}
-
-/// CPU between two looks; the kernel counts in ticks, so that less than one is taken for one.
-fn spent(before: Duration, after: Duration) -> Duration {
-    after.saturating_sub(before).max(TICK)
 }
 
 /// Microseconds.

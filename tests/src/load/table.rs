@@ -52,10 +52,11 @@ fn own(report: &Report) -> Vec<(&'static str, String)> {
         ("a changed quarantine reaches agents", latency(&ours.quarantine)),
     ];
     if let Some(rollout) = &ours.rollout {
+        let ended = if rollout.completed { "" } else { "NOT COMPLETED: " };
         rows.extend([
             ("a plan for all", format!("{:.2} s", rollout.plan_seconds)),
             ("a directive reaches agents after the start", latency(&rollout.directive)),
-            ("the whole rollout", format!("{:.2} s, {:.0} µs CPU per host", rollout.seconds, rollout.cpu_us_per_host)),
+            ("the whole rollout", format!("{}{:.2} s, {:.0} µs CPU per host", ended, rollout.seconds, rollout.cpu_us_per_host)),
         ]);
     }
     if let Some(done) = &ours.check_ins {
