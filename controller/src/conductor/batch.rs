@@ -134,6 +134,10 @@ impl Conductor {
     pub(super) async fn record_proposals(&mut self, id: &RolloutId, events: Vec<Event>, batch: &mut Batch) -> bool {
         let mut recorded = false;
         for mut event in events {
+            // The rest is proposed again: the end of a large rollout lets more hosts go than one write may change.
+            if recorded && batch.is_full() {
+                break;
+            }
             let wanted = event.generations_wanted();
             let Some(mut generations) = self.take_generations(wanted).await else { return false };
             event.fill_generations(|| generations.pop().unwrap_or_default());
