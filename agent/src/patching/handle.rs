@@ -36,7 +36,12 @@ pub enum Command {
     /// An order is void unless its transaction has begun.
     Withdraw(Generation),
     /// Leave to begin.
-    Lease(Lease),
+    Lease {
+        /// As the controller gave it.
+        lease: Lease,
+        /// Boot time of the question that it answers, in milliseconds.
+        asked_ms: u64,
+    },
     /// The controller is done with a directive.
     Conclude {
         /// Which.
@@ -99,16 +104,8 @@ pub enum PatchingError {
 /// Patching, running. Dropping the last handle ends the driver; a transaction in flight goes on and is found again at the next start.
 #[derive(Clone)]
 pub struct PatchingHandle {
-    commands: mpsc::Sender<Stamped>,
+    commands: mpsc::Sender<Command>,
     status: watch::Receiver<PatchingStatus>,
-    clock: Arc<dyn Clock>,
-}
-
-/// A command with the boot time at which it was given, in milliseconds: it may wait in the queue.
-#[derive(Debug)]
-pub(super) struct Stamped {
-    pub(super) at_ms: u64,
-    pub(super) command: Command,
 }
 
 impl std::fmt::Debug for PatchingHandle {
@@ -126,14 +123,13 @@ impl PatchingHandle {
     ) -> Result<(Self, mpsc::Receiver<Event>), PatchingError> {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (event_sender, events) = mpsc::channel(EVENTS);
-        let status = driver::start(settings, manager, clock.clone(), command_receiver, event_sender)?;
-        Ok((Self { commands, status, clock }, events))
+        let status = driver::start(settings, manager, clock, command_receiver, event_sender)?;
+        Ok((Self { commands, status }, events))
     }
 
     /// Tells patching something; waits while the queue is full. `false` where the driver has ended, which it does only with the process.
     pub async fn send(&self, command: Command) -> bool {
-        let at_ms = self.clock.boottime_ms();
-        self.commands.send(Stamped { at_ms, command }).await.is_ok()
+        self.commands.send(command).await.is_ok()
     }
 
     /// The status, as it changes.

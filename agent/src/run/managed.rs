@@ -50,7 +50,7 @@ impl Hands for ManagedHands {
         let command = match instruction {
             Instruction::Stage(request) => Command::Stage(*request),
             Instruction::Directive(directive) => Command::Directive(directive),
-            Instruction::Lease(lease) => Command::Lease(lease),
+            Instruction::Lease { lease, asked_ms } => Command::Lease { lease, asked_ms },
             Instruction::Withdraw(generation) => Command::Withdraw(generation),
             Instruction::Conclude { generation, keep_originals } => Command::Conclude { generation, keep_originals },
             // Patching writes the host's own pins too.

@@ -65,7 +65,7 @@ impl Hands for NoHands {
                 result: StageResult::NotStaged { reason: NotStagedReason::Other, detail: DETAIL.to_owned() },
             },
             // Nothing was begun, so there is nothing to lease, withdraw or conclude; and a pin would be a change.
-            Instruction::Lease(_) | Instruction::Withdraw(_) | Instruction::Conclude { .. } | Instruction::Quarantine(_) => {
+            Instruction::Lease { .. } | Instruction::Withdraw(_) | Instruction::Conclude { .. } | Instruction::Quarantine(_) => {
                 return Vec::new();
             }
         };

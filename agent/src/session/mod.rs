@@ -13,6 +13,7 @@ pub mod hands;
 pub mod link;
 pub mod pause;
 pub mod protocol;
+mod questions;
 pub mod status;
 pub mod task;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use patchwave_common::domain::{
 };
 
 use super::exchange::{Exchange, Prepared};
+use super::questions::Questions;
 
 /// A link whose controller says nothing for so many heartbeats is given up. (The controller answers each heartbeat.)
 const SILENT_HEARTBEATS: u32 = 3;
@@ -40,7 +41,12 @@ pub enum Instruction {
     /// The one order.
     Directive(Box<Directive>),
     /// Leave to begin.
-    Lease(Lease),
+    Lease {
+        /// As the controller gave it.
+        lease: Lease,
+        /// Boot time at which the question that it answers was put, in milliseconds.
+        asked_ms: u64,
+    },
     /// Void unless begun.
     Withdraw(Generation),
     /// Over; the host keeps what it has.
@@ -183,6 +189,7 @@ pub struct Protocol {
     told_facts: Option<HostFacts>,
     link: Link,
     waiting_stages: VecDeque<(RolloutId, StageResult)>,
+    questions: Questions,
 }
 
 impl Protocol {
@@ -197,6 +204,7 @@ impl Protocol {
             told_facts: None,
             link: Link::Down,
             waiting_stages: VecDeque::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -246,7 +254,8 @@ impl Protocol {
                 // Without a link it is not lost: the next hello carries the directive's whole history. A hello that is said already does
                 // not have it, so from then on it is told, welcome or not.
                 if self.link != Link::Down {
-                    commands.push(Command::Send(FromAgent::Progress { generation, progress }));
+                    let question = if progress == DirectiveProgress::Ready { self.questions.ask(now) } else { 0 };
+                    commands.push(Command::Send(FromAgent::Progress { generation, progress, question }));
                 }
             }
             Event::Staged { rollout, result } => self.staged(rollout, result),
@@ -272,6 +281,7 @@ impl Protocol {
     fn greet(&mut self, at: At, directive: Option<DirectiveHistory>, newest: Option<Generation>) -> Command {
         self.lose_link();
         self.link = Link::Greeting { since_ms: at.boottime_ms };
+        self.questions = Questions::of_session(at.boottime_ms);
         self.told_facts = Some(self.facts.clone());
         Command::Send(FromAgent::Hello(Box::new(Hello {
             instance: self.whoami.instance.clone(),
@@ -322,7 +332,10 @@ impl Protocol {
             ToAgent::Stop { cause, detail } => self.hang_up(HangUp::Stopped { cause, detail }, commands),
             ToAgent::Stage(request) => commands.push(Command::Instruct(Instruction::Stage(request))),
             ToAgent::Directive(directive) => commands.push(Command::Instruct(Instruction::Directive(directive))),
-            ToAgent::Lease(lease) => commands.push(Command::Instruct(Instruction::Lease(lease))),
+            ToAgent::Lease(lease) => {
+                let asked_ms = self.questions.answered_by(&lease);
+                commands.push(Command::Instruct(Instruction::Lease { lease, asked_ms }));
+            }
             ToAgent::Withdraw(generation) => commands.push(Command::Instruct(Instruction::Withdraw(generation))),
             ToAgent::Conclude { generation, keep_originals } => {
                 commands.push(Command::Instruct(Instruction::Conclude { generation, keep_originals }));

@@ -12,7 +12,7 @@ use patchwave_agent::packages::{PackageManager, PackageSettings};
 use patchwave_agent::patching::*;
 use patchwave_common::domain::policy::{HealthRules, TransactionRules};
 use patchwave_common::domain::*;
-use patchwave_common::runtime::clock::SystemClock;
+use patchwave_common::runtime::clock::{Clock, SystemClock};
 use tokio::sync::mpsc;
 
 use crate::gated::{Gate, Gated};
@@ -210,7 +210,8 @@ impl Agent {
     }
 
     pub async fn lease(&self, counter: u64, valid_ms: u64) {
-        self.tell(Command::Lease(Lease { generation: generation(counter), valid_ms })).await;
+        let asked_ms = SystemClock::new().boottime_ms();
+        self.tell(Command::Lease { lease: Lease { generation: generation(counter), valid_ms, answers: 0 }, asked_ms }).await;
     }
 
     pub async fn event(&mut self) -> Event {

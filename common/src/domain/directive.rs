@@ -101,6 +101,9 @@ pub struct Lease {
     pub generation: Generation,
     /// How long the transaction may still begin, in milliseconds.
     pub valid_ms: u64,
+    /// The newest question of the session that the controller had heard when it gave the lease: from there it counts. 0 where nobody
+    /// numbers questions.
+    pub answers: u64,
 }
 
 /// What an agent reports about its directive.

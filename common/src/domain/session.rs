@@ -100,6 +100,9 @@ pub enum FromAgent {
         generation: Generation,
         /// The news.
         progress: DirectiveProgress,
+        /// Where the news ask for a lease: the number of the question in this session. The hello is question 1, whatever it carries;
+        /// 0 is said with news that ask nothing, and by agents of release 0.1.
+        question: u64,
     },
 }
 

@@ -41,7 +41,7 @@ impl Conductor {
         let Some(rollout) = self.rollouts.get(id) else { return };
         if rollout.may_begin(host, generation) {
             let valid_ms = u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX);
-            self.sessions.send(host, ToAgent::Lease(Lease { generation, valid_ms }));
+            self.sessions.send(host, ToAgent::Lease(Lease { generation, valid_ms, answers: 0 }));
         }
     }
 

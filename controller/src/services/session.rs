@@ -237,7 +237,8 @@ impl Stream {
                 self.app.conductor.staged(self.host.clone(), rollout, result).await;
                 Ok(())
             }
-            FromAgent::Progress { generation, progress } => {
+            FromAgent::Progress { generation, progress, question } => {
+                self.session.asked(question);
                 self.app.conductor.progress(self.host.clone(), generation, progress).await;
                 Ok(())
             }

@@ -33,11 +33,18 @@ pub struct Session {
     closing: Notify,
     answered: Notify,
     nonce: AtomicU64,
+    question: AtomicU64,
 }
+
+/// The hello asks for a lease where its history says so, and is the first question of a session.
+const HELLO_QUESTION: u64 = 1;
 
 impl Session {
     /// Queues a message. A full outbox closes the stream: the agent comes back and is told everything anew.
-    pub fn send(&self, message: ToAgent) {
+    pub fn send(&self, mut message: ToAgent) {
+        if let ToAgent::Lease(lease) = &mut message {
+            lease.answers = self.question.load(Ordering::Relaxed);
+        }
         if self.outbox.push(message).is_err() {
             self.closing.notify_one();
         }
@@ -58,6 +65,11 @@ impl Session {
         if nonce != 0 && nonce == self.nonce.load(Ordering::Relaxed) {
             self.answered.notify_one();
         }
+    }
+
+    /// News that carry a question for a lease have come, or news without one (0). Leases given from here on answer it.
+    pub fn asked(&self, question: u64) {
+        self.question.fetch_max(question, Ordering::Relaxed);
     }
 
     /// Asks whether the other side is alive; true when it answers in time.
@@ -102,8 +114,9 @@ impl Sessions {
             }
             old.close();
         }
-        let (closing, answered, nonce) = (Notify::new(), Notify::new(), AtomicU64::new(0));
-        let session = Arc::new(Session { epoch, instance, peer, outbox, closing, answered, nonce });
+        let (closing, answered) = (Notify::new(), Notify::new());
+        let (nonce, question) = (AtomicU64::new(0), AtomicU64::new(HELLO_QUESTION));
+        let session = Arc::new(Session { epoch, instance, peer, outbox, closing, answered, nonce, question });
         self.lock().insert(host.clone(), session.clone());
         Attached::Yes(session)
     }

@@ -181,6 +181,7 @@ pub(super) fn encode_progress(generation: patchwave_common::domain::Generation, 
         kind: kind.into(),
         reason: reason.to_owned(),
         detail: detail.to_owned(),
+        question: 0,
     }
 }
 

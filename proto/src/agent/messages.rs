@@ -32,7 +32,9 @@ pub fn encode_from_agent(message: &FromAgent) -> wire::AgentMessage {
         FromAgent::Candidates(set) => Message::Candidates(encode_candidates(set)),
         FromAgent::Facts(facts) => Message::Facts(encode_facts(facts)),
         FromAgent::Stage { rollout, result } => Message::Stage(encode_stage_report(rollout, result)),
-        FromAgent::Progress { generation, progress } => Message::Progress(encode_progress(*generation, progress)),
+        FromAgent::Progress { generation, progress, question } => {
+            Message::Progress(wire::Progress { question: *question, ..encode_progress(*generation, progress) })
+        }
     };
     wire::AgentMessage { message: Some(message) }
 }
@@ -51,7 +53,8 @@ pub fn decode_from_agent(message: wire::AgentMessage) -> Result<FromAgent, WireE
             FromAgent::Stage { rollout, result }
         }
         Message::Progress(progress) => {
-            FromAgent::Progress { generation: decode_generation("generation", progress.generation)?, progress: decode_progress(&progress)? }
+            let (generation, news) = (decode_generation("generation", progress.generation)?, decode_progress(&progress)?);
+            FromAgent::Progress { generation, progress: news, question: progress.question }
         }
     })
 }
@@ -121,9 +124,11 @@ pub fn encode_to_agent(message: &ToAgent) -> wire::ControllerMessage {
         }
         ToAgent::Stage(request) => Message::Stage(encode_stage(request)),
         ToAgent::Directive(directive) => Message::Directive(encode_directive(directive)),
-        ToAgent::Lease(lease) => {
-            Message::Lease(wire::LeaseGrant { generation: Some(encode_generation(lease.generation)), valid_ms: lease.valid_ms })
-        }
+        ToAgent::Lease(lease) => Message::Lease(wire::LeaseGrant {
+            generation: Some(encode_generation(lease.generation)),
+            valid_ms: lease.valid_ms,
+            answers: lease.answers,
+        }),
         ToAgent::Withdraw(generation) => Message::Withdraw(wire::Withdraw { generation: Some(encode_generation(*generation)) }),
         ToAgent::Conclude { generation, keep_originals } => Message::Conclude(wire::Conclude {
             generation: Some(encode_generation(*generation)),
@@ -155,9 +160,11 @@ pub fn decode_to_agent(message: wire::ControllerMessage) -> Result<ToAgent, Wire
         }
         Message::Stage(request) => ToAgent::Stage(Box::new(decode_stage(request)?)),
         Message::Directive(directive) => ToAgent::Directive(Box::new(decode_directive(directive)?)),
-        Message::Lease(lease) => {
-            ToAgent::Lease(Lease { generation: decode_generation("generation", lease.generation)?, valid_ms: lease.valid_ms })
-        }
+        Message::Lease(lease) => ToAgent::Lease(Lease {
+            generation: decode_generation("generation", lease.generation)?,
+            valid_ms: lease.valid_ms,
+            answers: lease.answers,
+        }),
         Message::Withdraw(withdraw) => ToAgent::Withdraw(decode_generation("generation", withdraw.generation)?),
         Message::Conclude(conclude) => ToAgent::Conclude {
             generation: decode_generation("generation", conclude.generation)?,

@@ -48,7 +48,7 @@ fn every_kind_of_order_reads_back_as_it_was_sent() {
     for message in [
         apply(),
         ToAgent::Stage(Box::new(stage)),
-        ToAgent::Lease(Lease { generation, valid_ms: 60_000 }),
+        ToAgent::Lease(Lease { generation, valid_ms: 60_000, answers: 3 }),
         ToAgent::Withdraw(generation),
         ToAgent::Refresh,
         ToAgent::Stop { cause: StopCause::Cloned, detail: "two agents, one key".into() },
@@ -77,7 +77,7 @@ fn every_kind_of_progress_reads_back_as_it_was_sent() {
     all.extend(RefusalReason::ALL.iter().map(|&reason| DirectiveProgress::Refused { reason, detail: "d".into() }));
     all.extend(HarmReason::ALL.iter().map(|&reason| DirectiveProgress::Harmed { reason, detail: "d".into() }));
     for progress in all {
-        let message = FromAgent::Progress { generation, progress };
+        let message = FromAgent::Progress { generation, progress, question: 3 };
         assert_eq!(decode_from_agent(encode_from_agent(&message)).unwrap(), message);
     }
 }

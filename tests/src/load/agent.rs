@@ -203,7 +203,7 @@ impl Agent {
 
     async fn progress(&self, generation: Generation, news: impl IntoIterator<Item = DirectiveProgress>, link: &Link) -> Result<()> {
         for progress in news {
-            link.say(&FromAgent::Progress { generation, progress }).await?;
+            link.say(&FromAgent::Progress { generation, progress, question: 0 }).await?;
         }
         Ok(())
     }

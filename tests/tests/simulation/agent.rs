@@ -389,7 +389,7 @@ impl World {
                 };
                 Input::Directive { directive, case: case.map(Box::new) }
             }
-            Instruction::Lease(lease) => Input::Lease(lease),
+            Instruction::Lease { lease, asked_ms } => Input::Lease { lease, asked_ms },
             Instruction::Withdraw(generation) => Input::Withdrawn { generation },
             Instruction::Conclude { generation, keep_originals } => {
                 let case = it.case(generation, true);

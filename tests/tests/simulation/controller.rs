@@ -266,7 +266,8 @@ impl Process {
                 at_once(self.conductor.staged(host.clone(), rollout, result));
                 true
             }
-            FromAgent::Progress { generation, progress } => {
+            FromAgent::Progress { generation, progress, question } => {
+                session.asked(question);
                 at_once(self.conductor.progress(host.clone(), generation, progress));
                 true
             }

@@ -81,7 +81,7 @@ fn a_seed_gives_the_same_life_again() {
 }
 
 /// What must happen in the course of many lives, or they show nothing.
-const HAPPENS: [&str; 58] = [
+const HAPPENS: [&str; 59] = [
     "Aborted",
     "Completed",
     "Created",
@@ -126,6 +126,7 @@ const HAPPENS: [&str; 58] = [
     "journal full",
     "lock held",
     "message dropped",
+    "old order repeated",
     "older generation refused",
     "other hands",
     "planned a successor",

@@ -44,9 +44,7 @@ impl World {
     /// The agent tries to reach the controller.
     pub fn dial(&mut self, host: usize, run: u32) {
         let is_reachable = self.controller.is_up() && !self.hosts[host].is_cut;
-        let now = self.now_ms;
         let it = &mut self.hosts[host];
-        let at_ms = it.moment(now).boottime_ms;
         let Some(agent) = it.agent.as_mut().filter(|agent| agent.run == run && agent.stream.is_none()) else { return };
         if !is_reachable {
             self.dial_later(host, 60_000);
@@ -56,7 +54,7 @@ impl World {
         let stream = self.network.next;
         agent.stream = Some(stream);
         self.network.streams.insert(stream, Stream { host, run, held: Vec::new(), arrives_ms: [0; 2] });
-        self.input(host, Input::Connected { at_ms });
+        self.input(host, Input::Connected);
         let Some(agent) = self.hosts[host].agent.as_ref() else { return };
         let (directive, newest) = (agent.machine.history().cloned(), agent.machine.newest_generation());
         self.told(host, Told::Connected { directive, newest });
@@ -98,6 +96,9 @@ impl World {
             self.witness.seen("message dropped");
             return;
         }
+        if is_loose && self.choices.one_in(2) {
+            self.say_again_later(stream, &message);
+        }
         let times = if is_loose && self.choices.one_in(40) { 2 } else { 1 };
         for _ in 0..times {
             let delay = self.delay();
@@ -107,6 +108,20 @@ impl World {
             let at = if overtakes { self.now_ms + delay } else { (self.now_ms + delay).max(it.arrives_ms[direction]) };
             it.arrives_ms[direction] = at;
             self.at(at, Event::Arrives { stream, message: Box::new(message.clone()) });
+        }
+    }
+
+    fn say_again_later(&mut self, stream: StreamId, message: &Message) {
+        let (Some(it), Message::ToAgent(order @ ToAgent::Directive(_))) = (self.network.streams.get(&stream), message) else { return };
+        let (host, message) = (it.host, Box::new(order.clone()));
+        let pause = self.choices.between(60_000, 3_600_000);
+        self.later(pause, Event::Haunts { host, message });
+    }
+
+    pub fn haunts(&mut self, host: usize, message: ToAgent) {
+        if self.hosts[host].agent.as_ref().is_some_and(|agent| agent.stream.is_some()) && !self.hosts[host].is_cut {
+            self.witness.seen("old order repeated");
+            self.told(host, Told::Heard(message));
         }
     }
 

@@ -23,19 +23,60 @@ const MAX_EVENTS: u64 = 400_000;
 
 #[derive(Debug)]
 pub enum Event {
-    Arrives { stream: StreamId, message: Box<Message> },
-    AgentLosesStream { host: usize, run: u32, stream: StreamId },
-    ControllerLosesStream { stream: StreamId },
-    Dial { host: usize, run: u32 },
-    AgentDue { host: usize, run: u32 },
-    Answer { host: usize, run: u32, job: JobId, question: Question },
-    Work { host: usize, name: TransactionName, boot: u32 },
-    StartAgent { host: usize },
-    Boot { host: usize },
-    Mend { host: usize },
-    Unhold { host: usize },
-    Room { host: usize },
-    RightClock { host: usize },
+    Arrives {
+        stream: StreamId,
+        message: Box<Message>,
+    },
+    /// An order is said again long after, on whatever stream the host has by then.
+    Haunts {
+        host: usize,
+        message: Box<ToAgent>,
+    },
+    AgentLosesStream {
+        host: usize,
+        run: u32,
+        stream: StreamId,
+    },
+    ControllerLosesStream {
+        stream: StreamId,
+    },
+    Dial {
+        host: usize,
+        run: u32,
+    },
+    AgentDue {
+        host: usize,
+        run: u32,
+    },
+    Answer {
+        host: usize,
+        run: u32,
+        job: JobId,
+        question: Question,
+    },
+    Work {
+        host: usize,
+        name: TransactionName,
+        boot: u32,
+    },
+    StartAgent {
+        host: usize,
+    },
+    Boot {
+        host: usize,
+    },
+    Mend {
+        host: usize,
+    },
+    Unhold {
+        host: usize,
+    },
+    Room {
+        host: usize,
+    },
+    RightClock {
+        host: usize,
+    },
     Turn,
     StartController,
     KillController,
@@ -173,6 +214,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Arrives { stream, message } => self.arrives(stream, *message),
+            Event::Haunts { host, message } => self.haunts(host, *message),
             Event::AgentLosesStream { host, run, stream } => self.agent_loses_stream(host, run, stream),
             Event::ControllerLosesStream { stream } => self.controller_loses_stream(stream),
             Event::Dial { host, run } => self.dial(host, run),

@@ -18,7 +18,7 @@ use patchwave_common::domain::{Generation, Order, QuarantineKey, RefusalReason};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{mpsc, watch};
 
-use super::handle::{Command, Event, PatchingStatus, Stamped, write_status};
+use super::handle::{Command, Event, PatchingStatus, write_status};
 use super::journal::JournalError;
 use super::machine::{Action, Case, Comparison, End, Examination, Fact, Fence, Input, JobId, Machine, Moment, Record, Refusal, State};
 use super::retention;
@@ -50,7 +50,7 @@ pub(super) struct Driver {
     work: Arc<Work>,
     health: Arc<HealthContext>,
     clock: Arc<dyn Clock>,
-    commands: mpsc::Receiver<Stamped>,
+    commands: mpsc::Receiver<Command>,
     told: mpsc::Receiver<Told>,
     tell: mpsc::Sender<Told>,
     events: mpsc::Sender<Event>,
@@ -74,7 +74,7 @@ impl Driver {
             let pause = self.pause();
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Stamped { at_ms, command }) => self.command(at_ms, command).await,
+                    Some(command) => self.command(command).await,
                     None => break,
                 },
                 Some(told) = self.told.recv() => self.hear(told).await,
@@ -96,9 +96,9 @@ impl Driver {
         Moment { boot_id: self.clock.boot_id(), boottime_ms: self.clock.boottime_ms(), wall: self.clock.now() }
     }
 
-    async fn command(&mut self, at_ms: u64, command: Command) {
+    async fn command(&mut self, command: Command) {
         let input = match command {
-            Command::Connected => Input::Connected { at_ms },
+            Command::Connected => Input::Connected,
             Command::ClockOffset { offset_ms } => Input::ClockOffset { offset_ms },
             Command::Directive(directive) => {
                 let case = match &directive.order {
@@ -108,7 +108,7 @@ impl Driver {
                 Input::Directive { directive, case: case.map(Box::new) }
             }
             Command::Withdraw(generation) => Input::Withdrawn { generation },
-            Command::Lease(lease) => Input::Lease(lease),
+            Command::Lease { lease, asked_ms } => Input::Lease { lease, asked_ms },
             Command::Conclude { generation, keep_originals } => {
                 let case = self.case(generation, true).await;
                 Input::Concluded { generation, keep: keep_originals, case: case.map(Box::new) }

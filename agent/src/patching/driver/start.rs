@@ -15,7 +15,7 @@ use crate::packages::PackageManager;
 use crate::patching::PatchingSettings;
 use crate::patching::driver::staging::Staging;
 use crate::patching::driver::work::Work;
-use crate::patching::handle::{Event, PatchingStatus, Stamped};
+use crate::patching::handle::{Command, Event, PatchingStatus};
 use crate::patching::machine::{Case, Fence, Left, Machine, Moment};
 use crate::patching::store::Store;
 use crate::patching::transaction::Launcher;
@@ -25,7 +25,7 @@ pub(in crate::patching) fn start(
     settings: PatchingSettings,
     manager: Arc<dyn PackageManager>,
     clock: Arc<dyn Clock>,
-    commands: mpsc::Receiver<Stamped>,
+    commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
 ) -> Result<watch::Receiver<PatchingStatus>, FileError> {
     let store = Store::open(&settings.directory())?;

@@ -1,7 +1,5 @@
 //! Before anything changes: examination, receipt, baseline, lease, and the last look.
 
-use std::collections::VecDeque;
-
 use patchwave_common::domain::{DirectiveProgress, Lease, RefusalReason};
 
 use super::Machine;
@@ -18,8 +16,6 @@ const LEASE_WAIT_MS: u64 = 30 * 60 * 1000;
 const LEASE_LONGEST_MS: u64 = 60 * 60 * 1000;
 /// Leases that arrive when they have run out already are asked for again at most so often: a controller that gives such leases is wrong.
 const MAX_LATE: u32 = 20;
-/// Unanswered questions that are remembered. A question is put when a session begins and when a lease came late.
-const MAX_QUESTIONS: usize = 64;
 /// A host whose packages change, or whose lock is taken, between examination and beginning is examined again at most so often.
 const MAX_TRIES: u32 = 5;
 
@@ -66,22 +62,18 @@ impl Machine {
     pub(super) fn baseline_taken(&mut self, state: TakingBaseline, round: &Round) -> State {
         let give_up_at = self.now.boottime_ms.saturating_add(LEASE_WAIT_MS);
         let (pending, baseline) = (state.pending, Baseline::of(round));
-        self.ask(AwaitingLease { pending, baseline, asked_at: VecDeque::new(), late: 0, give_up_at })
+        self.ask(AwaitingLease { pending, baseline, late: 0, give_up_at })
     }
 
-    /// Asks, or asks again; counted as a question of its own.
-    fn ask(&mut self, mut state: AwaitingLease) -> State {
-        state.asked_at.push_back(self.now.boottime_ms);
-        // Beyond the bound the newest goes: a lease then counts from earlier than it could.
-        state.asked_at.truncate(MAX_QUESTIONS);
+    /// Asks, or asks again.
+    fn ask(&mut self, state: AwaitingLease) -> State {
         self.report(DirectiveProgress::Ready);
         State::AwaitingLease(state)
     }
 
-    /// A new session: nothing is on its way from the old one. The hello carries the question with the history, and counts as one.
-    pub(super) fn connected(&mut self, at_ms: u64) {
+    /// A new session: nothing is on its way from the old one. The hello carries the question with the history.
+    pub(super) fn connected(&mut self) {
         if let State::AwaitingLease(state) = &mut self.state {
-            state.asked_at = VecDeque::from([at_ms]);
             state.late = 0;
         }
         self.ask_again();
@@ -101,22 +93,20 @@ impl Machine {
         };
     }
 
-    pub(super) fn lease_granted(&mut self, lease: &Lease) {
+    pub(super) fn lease_granted(&mut self, lease: &Lease, asked_ms: u64) {
         let state = std::mem::replace(&mut self.state, State::Idle);
         self.state = match state {
-            State::AwaitingLease(state) if state.pending.apply.generation == lease.generation => self.begin(state, lease),
+            State::AwaitingLease(state) if state.pending.apply.generation == lease.generation => self.begin(state, lease, asked_ms),
             other => other,
         };
     }
 
-    fn begin(&mut self, mut state: AwaitingLease, lease: &Lease) -> State {
+    fn begin(&mut self, state: AwaitingLease, lease: &Lease, asked_ms: u64) -> State {
         if let Some(refusal) = self.hold_refusal().or_else(|| self.quarantine_refusal(&state.pending.apply.order.targets)) {
             return self.refuse(&state.pending, &refusal);
         }
         let valid_ms = lease.valid_ms.min(LEASE_LONGEST_MS);
-        // One more than there were questions answers none.
-        let Some(asked_at) = state.asked_at.pop_front() else { return State::AwaitingLease(state) };
-        let until = LeaseDeadline { boot_id: self.now.boot_id.clone(), boottime_ms: asked_at.saturating_add(valid_ms) };
+        let until = LeaseDeadline { boot_id: self.now.boot_id.clone(), boottime_ms: asked_ms.saturating_add(valid_ms) };
         if !self.is_live(&until) {
             return self.ask_after_late_lease(state);
         }

@@ -18,10 +18,7 @@ pub struct JobId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A session with the controller begins.
-    Connected {
-        /// Boot time before the hello was made, from which a lease that answers it counts.
-        at_ms: u64,
-    },
+    Connected,
     /// How far the clocks are apart, from the session's welcome. The question for a lease is said again, without counting anew.
     ClockOffset {
         /// The controller's clock minus the host's, in milliseconds.
@@ -40,7 +37,12 @@ pub enum Input {
         generation: Generation,
     },
     /// Leave to begin.
-    Lease(Lease),
+    Lease {
+        /// As the controller gave it.
+        lease: Lease,
+        /// Boot time of the question that it answers, in milliseconds: from there it counts.
+        asked_ms: u64,
+    },
     /// The controller is done with a directive: the host keeps what it has.
     Concluded {
         /// Which.

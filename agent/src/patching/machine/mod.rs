@@ -64,11 +64,11 @@ impl Machine {
     pub fn step(&mut self, now: &Moment, input: Input) -> Vec<Action> {
         self.now = now.clone();
         match input {
-            Input::Connected { at_ms } => self.connected(at_ms),
+            Input::Connected => self.connected(),
             Input::ClockOffset { offset_ms } => self.welcomed(offset_ms),
             Input::Directive { directive, case } => self.directive(&directive, case.map(|case| *case)),
             Input::Withdrawn { generation } => self.withdrawn(generation),
-            Input::Lease(lease) => self.lease_granted(&lease),
+            Input::Lease { lease, asked_ms } => self.lease_granted(&lease, asked_ms),
             Input::Concluded { generation, keep, case } => self.concluded(generation, keep, case.map(|case| *case)),
             Input::Quarantine(keys) => self.quarantine = keys,
             Input::Hold(hold) => self.hold_changed(hold),

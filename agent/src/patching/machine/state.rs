@@ -4,8 +4,6 @@
 //! [`Repairing`], [`Comparing`], [`Verifying`], [`Watching`]; or [`Harmed`], perhaps [`HeldBack`], and the way back: [`Approaching`],
 //! [`Returning`], [`Pausing`], [`Recovering`]. Every end leads to [`State::Idle`]; what was told about it stays in the machine's history.
 
-use std::collections::VecDeque;
-
 use super::case::{Apply, Attempts};
 use super::facts::{Baseline, Harm, LeaseDeadline, TransactionName, TransactionOutcome};
 use super::input::JobId;
@@ -105,9 +103,6 @@ pub struct AwaitingLease {
     pub pending: Pending,
     /// What was true before.
     pub baseline: Baseline,
-    /// Boot times of the questions that no lease answered yet, oldest first. A lease does not say which question it answers, so it counts
-    /// from the oldest: the controller gives at most one for each question, so that is never too late.
-    pub asked_at: VecDeque<u64>,
     /// Leases that had run out when they arrived.
     pub late: u32,
     /// Boot time at which the directive is refused.

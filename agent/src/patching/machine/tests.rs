@@ -47,6 +47,12 @@ impl Desk {
         self.tell(Input::Tick)
     }
 
+    /// The controller gives a lease that answers a question of this many seconds ago.
+    fn lease(&mut self, counter: u64, valid_ms: u64, asked_secs_ago: u64) -> Vec<Action> {
+        let asked_ms = self.now.boottime_ms - asked_secs_ago * 1000;
+        self.tell(Input::Lease { lease: Lease { generation: orders::generation(counter), valid_ms, answers: 2 }, asked_ms })
+    }
+
     /// Up to the question for a lease.
     fn ready(&mut self, directive: Directive) -> Vec<Action> {
         let actions = self.order(directive);
@@ -59,7 +65,7 @@ impl Desk {
     fn begin(&mut self, directive: Directive) -> Vec<Action> {
         let generation = directive.generation;
         self.ready(directive);
-        let actions = self.tell(Input::Lease(Lease { generation, valid_ms: 60_000 }));
+        let actions = self.lease(generation.counter, 60_000, 0);
         self.answer(&actions, Fact::Confirmed(Ok(())))
     }
 
@@ -156,9 +162,9 @@ fn a_lease_counts_from_the_question_and_one_that_ran_out_is_asked_for_again() {
     let mut desk = Desk::new();
     desk.ready(orders::apply(1, true));
     desk.pass(60);
-    let late = desk.tell(Input::Lease(Lease { generation: orders::generation(1), valid_ms: 60_000 }));
+    let late = desk.lease(1, 60_000, 60);
     assert!(reports(&late, &DirectiveProgress::Ready) && starts(&late).is_none());
-    let confirm = desk.tell(Input::Lease(Lease { generation: orders::generation(1), valid_ms: 60_000 }));
+    let confirm = desk.lease(1, 60_000, 0);
     assert!(confirm.iter().any(|action| matches!(action, Action::Confirm { .. })));
     desk.now.boottime_ms += 60_000;
     let expired = desk.answer(&confirm, Fact::Confirmed(Ok(())));
@@ -169,10 +175,10 @@ fn a_lease_counts_from_the_question_and_one_that_ran_out_is_asked_for_again() {
 fn a_lease_for_another_order_or_without_a_question_begins_nothing() {
     let mut desk = Desk::new();
     desk.ready(orders::apply(2, true));
-    assert!(desk.tell(Input::Lease(Lease { generation: orders::generation(1), valid_ms: 60_000 })).is_empty());
-    desk.tell(Input::Lease(Lease { generation: orders::generation(2), valid_ms: 0 }));
+    assert!(desk.lease(1, 60_000, 0).is_empty());
+    desk.lease(2, 0, 0);
     desk.tell(Input::Withdrawn { generation: orders::generation(2) });
-    assert!(desk.tell(Input::Lease(Lease { generation: orders::generation(2), valid_ms: 60_000 })).is_empty());
+    assert!(desk.lease(2, 60_000, 0).is_empty());
 }
 
 #[test]
@@ -201,7 +207,7 @@ fn a_host_that_changed_since_the_examination_is_examined_again_a_bounded_number_
     desk.ready(orders::apply(1, true));
     let mut tries = 0;
     loop {
-        let confirm = desk.tell(Input::Lease(Lease { generation: orders::generation(1), valid_ms: 60_000 }));
+        let confirm = desk.lease(1, 60_000, 0);
         let actions = desk.answer(&confirm, Fact::Confirmed(Err("a conffile".to_owned())));
         tries += 1;
         if let Some(reason) = refusal(&actions) {
@@ -243,7 +249,7 @@ fn a_check_that_failed_before_proves_nothing_and_one_that_passed_is_harm_only_af
         let actions = desk.answer(&actions, Fact::Examined(Examination::default()));
         let actions = desk.answer(&actions, Fact::ReceiptWritten(Ok(())));
         desk.answer(&actions, Fact::Checked(round(passed_before)));
-        let actions = desk.tell(Input::Lease(Lease { generation: orders::generation(1), valid_ms: 60_000 }));
+        let actions = desk.lease(1, 60_000, 0);
         let actions = desk.answer(&actions, Fact::Confirmed(Ok(())));
         let actions = desk.answer(&actions, Fact::Ended(TransactionOutcome::Completed));
         let mut actions = desk.answer(&actions, Fact::Compared(Comparison::default()));

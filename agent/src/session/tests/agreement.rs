@@ -120,7 +120,7 @@ impl Controller {
                 vec![]
             }
             FromAgent::Stage { .. } => vec![],
-            FromAgent::Progress { generation, progress } => {
+            FromAgent::Progress { generation, progress, .. } => {
                 if let Some(history) = self.history.as_mut().filter(|history| history.generation == generation) {
                     history.progress.push(progress);
                 }

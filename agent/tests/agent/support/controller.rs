@@ -229,9 +229,9 @@ impl Service {
                 state.candidates = Some(set.clone());
                 vec![ToAgent::CandidatesAnswer { digest: Some(set.digest()), need_full: false }]
             }
-            FromAgent::Progress { generation, progress: patchwave_common::domain::DirectiveProgress::Ready } => {
+            FromAgent::Progress { generation, progress: patchwave_common::domain::DirectiveProgress::Ready, question } => {
                 state.leases.insert(*generation, ());
-                vec![ToAgent::Lease(patchwave_common::domain::Lease { generation: *generation, valid_ms: 60_000 })]
+                vec![ToAgent::Lease(patchwave_common::domain::Lease { generation: *generation, valid_ms: 60_000, answers: *question })]
             }
             _ => vec![],
         }

@@ -36,8 +36,8 @@ fn happen(world: &mut World, newest: &mut u64, choices: &mut Choices) {
         }
         14 | 15 => pass(world, u64::from(choices.below(120)) * 1000),
         16 => {
-            if let Some((_, lease)) = world.leases.pop_front() {
-                world.input(Input::Lease(lease));
+            if let Some((asked_ms, lease)) = world.leases.pop_front() {
+                world.input(Input::Lease { lease, asked_ms });
             }
         }
         17..=19 => work_some(world, choices),
@@ -73,20 +73,17 @@ fn order_again(world: &mut World, counter: u64) {
 /// The controller answers one question; the answer arrives now or later.
 fn give_lease(world: &mut World, choices: &mut Choices) {
     let State::AwaitingLease(state) = world.machine.state() else { return };
-    if world.questions_for_lease == 0 {
-        return;
-    }
-    world.questions_for_lease -= 1;
+    let Some(&asked_ms) = world.questions_for_lease.last() else { return };
     let generation = state.pending.apply.generation;
     let valid_ms = u64::from(choices.below(90)) * 1000;
     let (boot_id, boottime_ms) = (world.now().boot_id, world.boottime_ms + valid_ms);
     let until = world.granted.entry(generation).or_insert(LeaseDeadline { boot_id, boottime_ms });
     until.boottime_ms = until.boottime_ms.max(boottime_ms);
-    let lease = Lease { generation, valid_ms };
+    let lease = Lease { generation, valid_ms, answers: 1 };
     if choices.below(2) == 0 {
-        world.leases.push_back((world.boottime_ms, lease));
+        world.leases.push_back((asked_ms, lease));
     } else {
-        world.input(Input::Lease(lease));
+        world.input(Input::Lease { lease, asked_ms });
     }
 }
 

@@ -45,10 +45,10 @@ pub struct World {
     pub hold: Option<String>,
     pub transactions: BTreeMap<TransactionName, Transaction>,
     pub questions: Vec<(JobId, Question)>,
-    /// Leases on their way, each with the boot time at which the controller gave it.
+    /// Leases on their way, each with the boot time of its question.
     pub leases: VecDeque<(u64, Lease)>,
-    /// Questions for a lease that reached the controller and that it has not answered.
-    pub questions_for_lease: u32,
+    /// Boot times of the questions for a lease that the controller heard in this session; each of its leases answers the newest.
+    pub questions_for_lease: Vec<u64>,
     /// Until when the controller thinks that each order may begin.
     pub granted: BTreeMap<Generation, LeaseDeadline>,
     /// Versions that fail their checks.
@@ -77,7 +77,7 @@ impl World {
             transactions: BTreeMap::new(),
             questions: Vec::new(),
             leases: VecDeque::new(),
-            questions_for_lease: 0,
+            questions_for_lease: Vec::new(),
             granted: BTreeMap::new(),
             bad: BTreeSet::new(),
             applied: BTreeMap::new(),
@@ -172,16 +172,16 @@ impl World {
     /// The session ends: what is on its way never arrives.
     pub fn disconnect(&mut self) {
         self.leases.clear();
-        self.questions_for_lease = 0;
+        self.questions_for_lease.clear();
     }
 
     /// A session begins; the hello's history carries the question.
     pub fn connect(&mut self) {
         self.disconnect();
         if matches!(self.machine.state(), State::AwaitingLease(_)) {
-            self.questions_for_lease = 1;
+            self.questions_for_lease.push(self.boottime_ms);
         }
-        self.input(Input::Connected { at_ms: self.boottime_ms });
+        self.input(Input::Connected);
     }
 
     /// The host reboots: processes are gone too, and so is every lease.
@@ -345,7 +345,7 @@ impl World {
                 let receipt = self.receipts.get(&case).copied();
                 assert!(!self.applied.contains_key(&case) || self.version == receipt, "taken back beside the receipt");
             }
-            DirectiveProgress::Ready => self.questions_for_lease += 1,
+            DirectiveProgress::Ready => self.questions_for_lease.push(self.boottime_ms),
             DirectiveProgress::NeedsAttention { .. } => self.attention = true,
             _ => {}
         }
