@@ -15,6 +15,8 @@
 pub mod cli;
 pub mod config;
 pub mod doctor;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 mod hint;
 pub mod hold;

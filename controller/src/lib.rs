@@ -9,6 +9,8 @@ pub mod app;
 pub mod cli;
 pub mod conductor;
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
 pub mod pki;
 pub mod random;

@@ -10,7 +10,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod unit;
-mod units;
+pub(crate) mod units;
 
 use std::path::PathBuf;
 use std::sync::Arc;

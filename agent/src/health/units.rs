@@ -52,7 +52,7 @@ fn systemctl(arguments: Vec<String>) -> CommandSpec {
     }
 }
 
-fn parse(answer: &str) -> Units {
+pub(crate) fn parse(answer: &str) -> Units {
     let mut units = Units::default();
     for block in answer.split("\n\n") {
         let value = |key: &str| block.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);

@@ -75,7 +75,7 @@ fn os_release(root: &Path) -> Option<std::collections::BTreeMap<String, String>>
 }
 
 /// `NAME=value`, the value quoted as in a shell.
-fn parse_os_release(text: &str) -> std::collections::BTreeMap<String, String> {
+pub(crate) fn parse_os_release(text: &str) -> std::collections::BTreeMap<String, String> {
     let entries = text.lines().filter_map(|line| line.trim().split_once('=')).filter(|(name, _)| !name.starts_with('#'));
     entries.map(|(name, value)| (name.to_owned(), unquote(value.trim()))).collect()
 }

@@ -17,6 +17,8 @@ use tonic::transport::Channel;
 const SAYING: usize = 4;
 /// Messages heard and not yet handled; beyond it the stream waits, and through it the controller.
 const HEARING: usize = 16;
+/// Why a stream ended stands in a log line and in a table: a sentence and its causes.
+const CLOSED_MAX_CHARS: usize = 600;
 
 /// Reaches the controller.
 pub trait Dial: Send + Sync + 'static {
@@ -131,5 +133,7 @@ pub fn closed_by(status: &tonic::Status) -> Closed {
         }
         source = inner.source();
     }
+    // The inner errors quote what the other end sent, such as names in its certificate.
+    let text = patchwave_common::domain::clean_text(&text, CLOSED_MAX_CHARS);
     Closed { kind, text: if text.is_empty() { status.code().to_string() } else { text } }
 }

@@ -22,7 +22,8 @@ impl Digest {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let refuse = || ParseError::new("SHA-256 digest", text, "64 hexadecimal digits");
         let bare: String = text.trim().trim_start_matches("sha256:").chars().filter(|&c| c != ':').collect();
-        if bare.len() != 64 || !bare.is_ascii() {
+        // A sign in front of a digit would be read as a number, too.
+        if bare.len() != 64 || !bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse());
         }
         let mut bytes = [0; 32];
@@ -79,5 +80,19 @@ impl DigestBuilder {
     #[must_use]
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_digits_and_nothing_else() {
+        let digest = Digest::of(b"x");
+        assert_eq!(Digest::parse(&format!("sha256:{digest}")).as_ref(), Ok(&digest));
+        for bad in ["+f".repeat(32), "ä".repeat(32), "0".repeat(63), "0x".repeat(32), " 0".repeat(32)] {
+            assert!(Digest::parse(&bad).is_err(), "{bad}");
+        }
     }
 }

@@ -38,6 +38,6 @@ pub use package::{
 pub use selector::{Selector, SelectorError};
 pub use session::{DirectiveHistory, FromAgent, Hello, StopCause, ToAgent};
 pub use target::{PackageTarget, TargetSet};
-pub use text::{ParseError, clean_text};
+pub use text::{ParseError, clean_text, steers_output};
 pub use time::{Timestamp, parse_duration, show_duration};
 pub use version::compare_debian;

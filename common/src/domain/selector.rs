@@ -3,7 +3,7 @@
 //! The parts are joined by commas and all must hold. Keys are label keys, or facts of the host (`id`, `name`, `os`, `release`, `arch`, `mode`,
 //! `state`), which the caller provides; a label never hides a fact.
 
-use super::ParseError;
+use super::{ParseError, clean_text};
 
 /// What is wrong with a selector.
 pub type SelectorError = ParseError;
@@ -48,7 +48,8 @@ impl Selector {
         if requirements.len() > MAX_REQUIREMENTS {
             return Err(refuse());
         }
-        Ok(Self { text: text.trim().to_owned(), requirements })
+        // Cleaned, since a selector over several lines is shown in one.
+        Ok(Self { text: clean_text(text.trim(), MAX_BYTES), requirements })
     }
 
     /// Whether a host matches; `lookup` gives the value of a key, facts first, then labels.
@@ -153,6 +154,13 @@ mod tests {
         for no in ["ring=last", "ring=test,os=rocky", "gpu", "!os", "os!=debian", "ring notin (test,last)"] {
             assert!(!selects(no), "{no}");
         }
+    }
+
+    #[test]
+    fn a_selector_over_several_lines_is_shown_in_one() {
+        let selector = Selector::parse("ring=test,\n\tos=debian\u{2028}").unwrap();
+        assert_eq!(selector.to_string(), "ring=test,  os=debian");
+        assert_eq!(Selector::parse(&selector.to_string()), Ok(selector));
     }
 
     #[test]

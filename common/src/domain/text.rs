@@ -29,11 +29,20 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Text from outside made fit for a log line, a table or an error: control characters become spaces (so no terminal escape and no
-/// forged line survives) and at most `max_chars` characters stay.
+/// Whether a character could make output something else than it seems: control characters (terminal escapes, line ends), the other line
+/// separators of Unicode, marks that turn the direction of text around (UAX #9), and the invisible tag characters.
+#[must_use]
+pub fn steers_output(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text from outside made fit for a log line, a table or an error: characters that steer output become spaces (so no terminal escape, no
+/// forged line and no text turned around survives) and at most `max_chars` characters stay.
 #[must_use]
 pub fn clean_text(text: &str, max_chars: usize) -> String {
-    let mut cleaned: String = text.chars().take(max_chars).map(|character| if character.is_control() { ' ' } else { character }).collect();
+    let mut cleaned: String =
+        text.chars().take(max_chars).map(|character| if steers_output(character) { ' ' } else { character }).collect();
     if text.chars().nth(max_chars).is_some() {
         cleaned.push('…');
     }
@@ -90,4 +99,20 @@ pub(crate) fn is_token(value: &str, max: usize, extra: &str) -> bool {
     value.len() <= max
         && value.starts_with(|first: char| first.is_ascii_alphanumeric())
         && value.chars().all(|character| character.is_ascii_alphanumeric() || extra.contains(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_or_turns_text_around_survives_and_the_length_is_bounded() {
+        let hostile = "a\u{1b}[2Jb\r\n\tc\0\u{9b}31m\u{202e}gpj\u{2066}\u{200f}\u{61c}\u{2028}\u{2029}\u{e0041}z";
+        let cleaned = clean_text(hostile, 100);
+        assert!(!cleaned.chars().any(steers_output), "{cleaned:?}");
+        assert!(cleaned.starts_with("a [2Jb") && cleaned.ends_with('z'));
+        assert_eq!(clean_text(&"x".repeat(1 << 20), 10), format!("{}…", "x".repeat(10)));
+        assert_eq!(clean_text(&cleaned, 100), cleaned, "cleaning twice is cleaning once");
+        assert_eq!(clean_text("héllo — мир 👩‍💻", 100), "héllo — мир 👩‍💻", "what people write stays");
+    }
 }

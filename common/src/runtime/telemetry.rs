@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The environment variable that sets the filter, e.g. `PATCHWAVE_LOG=debug,h2=warn`.
@@ -48,13 +49,20 @@ pub fn init(format: LogFormat, default_filter: &str) -> Result<(), TelemetryErro
         Ok(filter) => (filter, FILTER_VARIABLE),
         Err(_) => (default_filter.to_owned(), "the configuration"),
     };
-    let parsed = parse_filter(&filter, origin)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init()?,
-    }
+    subscriber(format, parse_filter(&filter, origin)?, std::io::stderr().is_terminal(), std::io::stderr).try_init()?;
     Ok(())
+}
+
+/// What turns events into lines; `colours` counts for text alone.
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match format {
+        LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish()),
+    }
 }
 
 fn parse_filter(filter: &str, origin: &'static str) -> Result<EnvFilter, TelemetryError> {
@@ -68,7 +76,44 @@ fn parse_filter(filter: &str, origin: &'static str) -> Result<EnvFilter, Telemet
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::domain::{ParseError, clean_text, steers_output};
+
+    /// What one event writes.
+    fn logged(format: LogFormat, log: impl FnOnce()) -> String {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = written.clone();
+        let writer = move || Sink(sink.clone());
+        tracing::subscriber::with_default(subscriber(format, EnvFilter::new("info"), false, writer), log);
+        String::from_utf8(written.lock().unwrap().clone()).unwrap()
+    }
+
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn text_of_others_stays_one_log_line_without_escapes_in_both_formats() {
+        let hostile = "a\u{1b}[2J\u{1b}]0;x\u{7}\nINFO forged: all is well\r\u{9b}31m\u{202e}b\0|\"} ../../etc";
+        let error = ParseError::new("host id", hostile, "a host id");
+        let detail = clean_text(&format!("{hostile}{}", "x".repeat(1 << 20)), 2_000);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let lines = logged(format, || tracing::warn!(%detail, %error, name = clean_text(hostile, 64), "{detail}"));
+            assert_eq!(lines.matches('\n').count(), 1, "{lines:?}");
+            assert!(lines.trim_end_matches('\n').chars().all(|each| !steers_output(each)), "{lines:?}");
+            assert!(lines.len() < 10_000, "{} bytes", lines.len());
+        }
+    }
 
     #[test]
     fn a_wrong_filter_is_refused_with_its_origin() {

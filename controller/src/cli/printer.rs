@@ -8,7 +8,7 @@ use patchwave_common::runtime::clock::{Clock as _, SystemClock};
 
 use super::error::CliError;
 use super::output::Format;
-use super::text::{Paint, Tone};
+use super::text::{Paint, Tone, many_lines};
 
 /// Width of a terminal that does not tell.
 const UNKNOWN_WIDTH: u16 = 80;
@@ -165,7 +165,8 @@ impl Printer {
         let _ = self.data.flush();
         if let CliError::Told { message, hint, .. } | CliError::Unreachable { message, hint } = error {
             let (wrong, way) = (self.talk_paint.apply("error:", Tone::Bad), self.talk_paint.apply("hint:", Tone::Strong));
-            let _ = writeln!(self.talk, "{wrong} {message}\n{way} {hint}");
+            // Both may quote what a controller or a file said.
+            let _ = writeln!(self.talk, "{wrong} {}\n{way} {}", many_lines(message), many_lines(hint));
         }
     }
 }

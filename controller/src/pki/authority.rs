@@ -193,7 +193,7 @@ fn blank(common_name: &str) -> Result<CertificateParams, PkiError> {
 }
 
 /// The key of a request whose signature holds. Only ECDSA P-256: what our agents and command line make, and one kind less to misread.
-fn requested_key(request_der: &[u8]) -> Result<rcgen::PublicKey, PkiError> {
+pub(crate) fn requested_key(request_der: &[u8]) -> Result<rcgen::PublicKey, PkiError> {
     let refuse = |reason: String| PkiError::Request { reason };
     if request_der.len() > REQUEST_MAX_BYTES {
         return Err(refuse(format!("{} bytes are more than {REQUEST_MAX_BYTES}", request_der.len())));

@@ -13,6 +13,7 @@ mod files;
 mod server;
 mod token;
 
+pub(crate) use authority::requested_key;
 pub use authority::{Authority, HOST_LIFETIME, Issued, OPERATOR_LIFETIME, SERVER_LIFETIME, new_host_id, renewal_window};
 pub use error::PkiError;
 pub use files::{Attachment, PkiFiles};

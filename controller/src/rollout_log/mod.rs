@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 mod error;
 mod fields;
+pub(crate) mod fuzzing;
 mod plan;
 mod policy;
 

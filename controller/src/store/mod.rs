@@ -30,6 +30,7 @@ pub(crate) mod dice;
 mod embedded;
 mod entry;
 mod error;
+pub(crate) mod fuzzing;
 mod group;
 mod kinds;
 mod memory;

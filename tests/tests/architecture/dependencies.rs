@@ -6,13 +6,14 @@ use crate::assert_none;
 use crate::supply::metadata;
 
 /// Each crate of ours with the crates of ours that it may use when it ships. A new crate needs a row.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("patchwave-common", &[]),
     ("patchwave-proto", &["patchwave-common"]),
     ("patchwave-agent", &["patchwave-common", "patchwave-proto"]),
     ("patchwave", &["patchwave-common", "patchwave-proto"]),
     ("patchwave-debian-repository", &[]),
     ("patchwave-deploy", &["patchwave-common", "patchwave-proto", "patchwave-agent", "patchwave", "patchwave-debian-repository"]),
+    ("patchwave-fuzz", &["patchwave-common", "patchwave-proto", "patchwave-agent", "patchwave"]),
     ("patchwave-tests", &["patchwave-common", "patchwave-proto", "patchwave-agent", "patchwave", "patchwave-debian-repository"]),
 ];
 

@@ -40,7 +40,7 @@ pub(crate) fn paths(layout: &Layout, deb: &Path) -> Result<Vec<String>, PackageE
 }
 
 /// `-rw-r--r-- root/root 12 2020-01-01 00:00 ./usr/bin/x`, for links followed by ` -> target` or ` link to ./other`.
-fn listed_path(line: &str) -> Option<&str> {
+pub(super) fn listed_path(line: &str) -> Option<&str> {
     let start = line.find(" ./").filter(|_| !line.starts_with('d'))? + " .".len();
     let path = line.get(start..)?;
     let end = [" -> ", " link to "].iter().filter_map(|mark| path.find(mark)).min().unwrap_or(path.len());

@@ -82,7 +82,7 @@ impl<'a> Files<'a> {
 }
 
 /// `HASH  path/without/leading/slash`, as dpkg and debhelper write it.
-fn parse_checksums(text: &str) -> BTreeMap<String, String> {
+pub(super) fn parse_checksums(text: &str) -> BTreeMap<String, String> {
     let entries = text.lines().filter_map(|line| {
         let (checksum, path) = line.split_at_checked(32)?;
         let path = path.trim_start_matches([' ', '*']).trim_start_matches("./").trim_start_matches('/');
@@ -120,7 +120,7 @@ pub(crate) fn content(path: &Path) -> Result<Option<String>, PackageError> {
 
 /// Paths that dpkg puts elsewhere for every package but one (dpkg-divert(1)).
 #[derive(Debug, Default)]
-struct Diversions {
+pub(super) struct Diversions {
     /// From, to, and the package that keeps the path.
     entries: BTreeMap<String, (String, String)>,
 }
@@ -135,13 +135,13 @@ impl Diversions {
     }
 
     /// Three lines each: from, to, package (`:` for a local diversion).
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let lines: Vec<&str> = text.lines().collect();
         let entries = lines.chunks_exact(3).map(|three| (three[0].to_owned(), (three[1].to_owned(), three[2].to_owned())));
         Self { entries: entries.collect() }
     }
 
-    fn real<'a>(&'a self, path: &'a str, package: &str) -> &'a str {
+    pub(super) fn real<'a>(&'a self, path: &'a str, package: &str) -> &'a str {
         match self.entries.get(path) {
             Some((to, keeper)) if keeper != package => to,
             _ => path,

@@ -9,6 +9,8 @@ mod debfile;
 mod fetch;
 mod files;
 mod fingerprint;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod layout;
 mod locks;

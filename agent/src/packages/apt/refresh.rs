@@ -27,7 +27,7 @@ fn is_fetch_failure(stderr: &str) -> bool {
 }
 
 /// The first complaint that names a source, as an error.
-fn broken_source(stderr: &str) -> Option<PackageError> {
+pub(super) fn broken_source(stderr: &str) -> Option<PackageError> {
     let complaints = stderr.lines().filter(|line| line.starts_with("E: ") || line.starts_with("W: "));
     complaints.filter_map(complaint).min_by_key(|(severity, _)| *severity).map(|(_, error)| error)
 }
@@ -37,7 +37,7 @@ fn complaint(line: &str) -> Option<(u8, PackageError)> {
     let text = line.get(3..)?;
     if let Some(rest) = text.strip_prefix("Could not get lock ") {
         let (lock, holder) = rest.split_once(". ").unwrap_or((rest, "another program"));
-        return Some((0, PackageError::LockHeld { lock: lock.into(), holder: redact(holder) }));
+        return Some((0, PackageError::LockHeld { lock: redact(lock).into(), holder: redact(holder) }));
     }
     let name = if text.starts_with("Malformed ") || text.starts_with("Type ") || text.starts_with("Unsupported file ") {
         text.split_whitespace().find(|word| word.contains("sources.list"))?
@@ -126,6 +126,16 @@ mod tests {
     fn a_lock_held_by_another_is_no_broken_source() {
         let error = broken_source("E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)");
         assert!(matches!(error, Some(PackageError::LockHeld { holder, .. }) if holder.contains("process 7")));
+    }
+
+    #[test]
+    fn a_complaint_cannot_steer_the_terminal_of_who_reads_it() {
+        for line in ["E: Could not get lock /x\u{1b}[2J\u{202e}y. held by \u{7}", "E: Failed to fetch http://m/\u{9b}31m  404 \u{1b}c"] {
+            let error = broken_source(line).unwrap().to_string();
+            assert!(!error.chars().any(patchwave_common::domain::steers_output), "{error:?}");
+        }
+        let long = broken_source(&format!("E: Could not get lock /{}", "x".repeat(1 << 20))).unwrap().to_string();
+        assert!(long.len() < 5_000, "{} bytes", long.len());
     }
 
     proptest! {

@@ -5,6 +5,8 @@
 //! *torn* is what a crash in the middle of the last write leaves (a prefix of the frame, perhaps with zeros after it), and is dropped;
 //! *damaged* is anything else, and is never guessed at.
 
+use patchwave_common::domain::clean_text;
+
 use super::super::machine::Record;
 
 /// First bytes of a journal; the digits are the version of the form.
@@ -12,6 +14,9 @@ pub(super) const MARK: &[u8; 8] = b"PWJRNL01";
 const HEADER_BYTES: usize = 16;
 /// Bound on one record. An order for 3,000 packages is about 1 MiB of JSON; this is sixteen times that.
 pub(super) const RECORD_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bound on what is told of a record that cannot be read; it stands in a log line.
+const DETAIL_MAX_CHARS: usize = 300;
 
 /// What a journal's bytes hold.
 #[derive(Debug, PartialEq)]
@@ -101,6 +106,10 @@ fn next(bytes: &[u8], index: usize) -> Frame {
     }
     match serde_json::from_slice(payload) {
         Ok(record) => Frame::Whole(Box::new(record), end),
-        Err(error) => Frame::Damaged(format!("a record is not one that this release knows: {error}")),
+        // The reader's words quote the record.
+        Err(error) => {
+            let detail = clean_text(&error.to_string(), DETAIL_MAX_CHARS);
+            Frame::Damaged(format!("a record is not one that this release knows: {detail}"))
+        }
     }
 }

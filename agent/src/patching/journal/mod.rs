@@ -4,6 +4,8 @@
 //! name and the way out, since a wrong guess could change packages twice. Files are 0600 in directories 0700.
 
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -8,12 +8,20 @@ use super::{
     Amount, HealthRules, KEEP_ORIGINALS_DEFAULT, OfflineRules, PatchFilter, PatchKind, Policy, RolloutLimits, TransactionRules, WaveKind,
     WaveRule,
 };
-use crate::domain::{CheckKind, CheckName, HealthCheck, PolicyName, Selector, UnitName, clean_text, parse_duration};
+use crate::domain::{
+    CheckKind, CheckName, HealthCheck, LabelKey, PolicyName, Selector, UnitName, clean_text, parse_duration, steers_output,
+};
 
 /// A policy file larger than this is refused unread; real ones are a few KiB.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
 const MAX_WAVES: usize = 64;
 const MAX_CHECKS: usize = 64;
+/// Patterns of one list, and characters of one: real ones are a dozen names.
+const MAX_PATTERNS: usize = 256;
+const MAX_PATTERN_CHARS: usize = 256;
+/// Lines of a syntax error, and characters of one: the reader needs five, of which one quotes the file.
+const MAX_ERROR_LINES: usize = 8;
+const MAX_ERROR_CHARS: usize = 300;
 
 /// What is wrong with a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +41,13 @@ impl std::error::Error for PolicyError {}
 
 fn problem(field: impl Into<String>, problem: impl std::fmt::Display) -> PolicyError {
     PolicyError { field: field.into(), problem: problem.to_string() }
+}
+
+/// What the TOML reader says, fit to be sent and shown: it quotes a line of the file, which may be all of it.
+fn syntax_problem(error: &toml::de::Error) -> PolicyError {
+    let shown = error.to_string();
+    let lines: Vec<String> = shown.lines().take(MAX_ERROR_LINES).map(|line| clean_text(line.trim_end(), MAX_ERROR_CHARS)).collect();
+    problem("", lines.join("\n"))
 }
 
 #[derive(Deserialize)]
@@ -155,7 +170,7 @@ pub fn parse_policy(text: &str) -> Result<Policy, PolicyError> {
     if text.len() > MAX_POLICY_BYTES {
         return Err(problem("", format!("the policy is larger than {MAX_POLICY_BYTES} bytes")));
     }
-    let file: PolicyFile = toml::from_str(text).map_err(|error| problem("", error.to_string().trim_end()))?;
+    let file: PolicyFile = toml::from_str(text).map_err(|error| syntax_problem(&error))?;
     if file.wave.is_empty() || file.wave.len() > MAX_WAVES {
         return Err(problem("wave", format!("a policy needs 1 to {MAX_WAVES} [[wave]] sections; start with one for the test ring")));
     }
@@ -216,7 +231,26 @@ fn at_least_one(field: &str, value: Option<u32>, default: u32) -> Result<u32, Po
 fn read_patches(file: PatchesFile) -> Result<PatchFilter, PolicyError> {
     let kinds =
         file.kinds.iter().map(|kind| PatchKind::parse(kind)).collect::<Result<_, _>>().map_err(|error| problem("patches.kinds", error))?;
-    Ok(PatchFilter { kinds, origins: file.origins, include: file.include, exclude: file.exclude })
+    Ok(PatchFilter {
+        kinds,
+        origins: patterns("patches.origins", file.origins)?,
+        include: patterns("patches.include", file.include)?,
+        exclude: patterns("patches.exclude", file.exclude)?,
+    })
+}
+
+/// Patterns are matched against every candidate of the fleet, and shown.
+fn patterns(field: &str, list: Vec<String>) -> Result<Vec<String>, PolicyError> {
+    if list.len() > MAX_PATTERNS {
+        return Err(problem(field, format!("at most {MAX_PATTERNS} patterns")));
+    }
+    let bad = |pattern: &&String| pattern.is_empty() || pattern.chars().count() > MAX_PATTERN_CHARS || pattern.chars().any(steers_output);
+    match list.iter().find(bad) {
+        Some(pattern) => {
+            Err(problem(field, format!("\"{}\" is no pattern: 1 to {MAX_PATTERN_CHARS} printable characters", clean_text(pattern, 40))))
+        }
+        None => Ok(list),
+    }
 }
 
 fn read_transaction(file: &TransactionFile) -> Result<TransactionRules, PolicyError> {
@@ -283,7 +317,10 @@ fn read_limits(file: &LimitsFile) -> Result<RolloutLimits, PolicyError> {
         failures: at_least_one("limits.failures", file.failures, 1)?,
         max_unavailable: amount("limits.max_unavailable", file.max_unavailable.as_ref(), Amount::Percent(25))?,
         max_in_flight_per_site: at_least_one("limits.max_in_flight_per_site", file.max_in_flight_per_site, 50)?,
-        site_label: file.site_label.clone().unwrap_or_else(|| "site".to_owned()),
+        site_label: LabelKey::parse(file.site_label.as_deref().unwrap_or("site"))
+            .map_err(|error| problem("limits.site_label", error))?
+            .as_str()
+            .to_owned(),
         not_staged: amount("limits.not_staged", file.not_staged.as_ref(), Amount::Percent(20))?,
         staging_per_minute: at_least_one("limits.staging_per_minute", file.staging_per_minute, 600)?,
         keep_originals: duration("limits.keep_originals", file.keep_originals.as_ref(), KEEP_ORIGINALS_DEFAULT.as_secs())?,
@@ -300,7 +337,7 @@ fn read_offline(file: &OfflineFile) -> Result<OfflineRules, PolicyError> {
 }
 
 fn read_wave(field: &str, file: &WaveFile) -> Result<WaveRule, PolicyError> {
-    if file.name.is_empty() || file.name.len() > 64 || file.name.chars().any(char::is_control) {
+    if file.name.is_empty() || file.name.len() > 64 || file.name.chars().any(steers_output) {
         return Err(problem(format!("{field}.name"), "must be 1 to 64 printable characters"));
     }
     Ok(WaveRule {
@@ -342,12 +379,25 @@ mod tests {
             ("name = \"p\"\n[[wave]]\nname = \"a\"\nsize = \"120%\"\n", "wave[1].size"),
             ("name = \"p\"\n[[wave]]\nname = \"a\"\n[[wave]]\nname = \"a\"\n", "wave[2].name"),
             ("name = \"p\"\n[[wave]]\nname = \"a\"\nfailure_limit = 0\n", "wave[1].failure_limit"),
+            ("name = \"p\"\n[[wave]]\nname = \"a\u{202e}b\"\n", "wave[1].name"),
+            ("name = \"p\"\n[limits]\nsite_label = \"a b\"\n[[wave]]\nname = \"a\"\n", "limits.site_label"),
+            ("name = \"p\"\n[patches]\ninclude = [\"\"]\n[[wave]]\nname = \"a\"\n", "patches.include"),
+            ("name = \"p\"\n[patches]\norigins = [\"a\\u001bc\"]\n[[wave]]\nname = \"a\"\n", "patches.origins"),
             ("name = \"p\"\n[[wave]]\nname = \"a\"\n[[health.check]]\nname = \"c\"\nkind = \"tcp\"\n", "health.check[1].address"),
             ("name = \"p\"\n[[wave]]\nname = \"a\"\n[[health.check]]\nname = \"../c\"\nkind = \"executable\"\n", "health.check[1].name"),
         ];
         for (text, field) in cases {
             let error = parse_policy(text).expect_err(field).to_string();
             assert!(error.contains(field), "{error} does not name {field}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_error_quotes_no_more_of_the_file_than_fits_on_a_screen() {
+        let long = format!("name = \"p\"\n\"{}\u{202e}\" = 1\n", "x".repeat(200_000));
+        for text in [long.as_str(), "a = \u{1b}[2J", "\u{1b}c\u{9b}31m = \n"] {
+            let error = parse_policy(text).expect_err("it is no policy").to_string();
+            assert!(error.chars().count() < 3_000 && !error.chars().any(|each| each != '\n' && steers_output(each)), "{error:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -21,11 +21,22 @@ pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .take(MAX_CHAIN + 1)
         .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::Pem { what: "certificate", reason: error.to_string() })?;
+        .map_err(|error| TlsError::Pem { what: "certificate", reason: pem_problem(&error).into() })?;
     match certificates.len() {
         0 => Err(TlsError::Pem { what: "certificate", reason: "no BEGIN CERTIFICATE line".into() }),
         length if length > MAX_CHAIN => Err(TlsError::Pem { what: "certificate", reason: format!("more than {MAX_CHAIN} certificates") }),
         _ => Ok(certificates),
+    }
+}
+
+/// What is wrong with a PEM text, without its contents: the reader's own words quote them, at any length, and who swaps two files hands us
+/// a private key here.
+fn pem_problem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a BEGIN line without its END line",
+        pem::Error::IllegalSectionStart { .. } => "a malformed BEGIN line",
+        pem::Error::Base64Decode(_) => "contents that are not base64",
+        _ => "it cannot be read",
     }
 }
 
@@ -87,5 +98,27 @@ impl ResolvesClientCert for KeySlot {
 
     fn has_certs(&self) -> bool {
         self.current().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_pem_text_is_told_without_its_contents() {
+        let secret = "S3CRETKEYS3CRETKEY";
+        for text in [
+            format!("-----BEGIN {secret}"),
+            format!("-----BEGIN CERTIFICATE-----\n{secret}\n-----END {secret}-----\n"),
+            format!("-----BEGIN CERTIFICATE-----\n{secret}!\n-----END CERTIFICATE-----\n"),
+            format!("-----BEGIN {}-----\n", "x\u{1b}".repeat(10_000)),
+            secret.to_owned(),
+        ] {
+            let error = certificates_from_pem(text.as_bytes()).unwrap_err().to_string();
+            // Not as text, and not as a list of byte values either.
+            assert!(!error.contains("S3CRET") && !error.contains("83, 51, 67") && error.len() < 300, "{error}");
+        }
     }
 }

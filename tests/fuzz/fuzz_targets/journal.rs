@@ -1,0 +1,4 @@
+//! See `src/targets/journal.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| patchwave_fuzz::run("journal", data));
