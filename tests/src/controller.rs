@@ -131,6 +131,11 @@ impl Controller {
         listening.with_context(|| format!("the controller's log:\n{}", self.log()))
     }
 
+    /// Another program from the next start on, as an upgrade brings it.
+    pub fn replace_program(&mut self, binaries: &Binaries) {
+        self.binary.clone_from(&binaries.patchwave);
+    }
+
     /// How it is called now.
     #[must_use]
     pub fn setup(&self) -> &ControllerSetup {

@@ -29,6 +29,7 @@ mod network;
 mod overlay;
 mod real_patches;
 mod slot;
+mod source_copy;
 mod sweep;
 mod wait;
 
@@ -42,6 +43,7 @@ pub use host_files::AptTransaction;
 pub use machine::{Machine, left_out};
 pub use real_patches::{RealPatch, RealPatches, real_patches};
 pub use slot::Slot;
+pub use source_copy::SourceCopy;
 pub use sweep::sweep_abandoned;
 pub use wait::wait_for;
 

@@ -42,6 +42,19 @@ pub enum Order {
     TakeBack(TakeBackOrder),
 }
 
+impl Order {
+    /// What an agent must know to carry it out. Only what the order uses, so that an older agent is ordered about with what it has.
+    #[must_use]
+    pub fn requires(&self) -> Vec<Feature> {
+        let health = match self {
+            Self::Apply(order) => &order.health,
+            Self::TakeBack(order) => &order.health,
+        };
+        let checks = (!health.checks.is_empty()).then_some(Feature::CHECKS_V1);
+        [Some(Feature::APPLY_V1), checks].into_iter().flatten().map(|feature| Feature(feature.to_owned())).collect()
+    }
+}
+
 /// Bring packages to exact versions, verify, keep watching until concluded.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ApplyOrder {

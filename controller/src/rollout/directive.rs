@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchwave_common::domain::{
-    ApplyOrder, Directive, DirectiveProgress, Feature, Generation, HostId, Order, PackageTarget, RefusalReason, StageRequest, StageResult,
+    ApplyOrder, Directive, DirectiveProgress, Generation, HostId, Order, PackageTarget, RefusalReason, StageRequest, StageResult,
     TakeBackOrder, TargetSet,
 };
 
@@ -32,8 +32,7 @@ impl Rollout {
                 automatic_rollback: policy.automatic_rollback,
             }),
         };
-        let requires = Feature::ALL.iter().map(|&feature| Feature(feature.to_owned())).collect();
-        Some(Directive { generation: self.hosts.generation(index), rollout: self.id().clone(), requires, order })
+        Some(Directive { generation: self.hosts.generation(index), rollout: self.id().clone(), requires: order.requires(), order })
     }
 
     /// The directive that a host carried out and that is over: it keeps what it has.

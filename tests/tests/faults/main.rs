@@ -2,12 +2,20 @@
 //! and lives with one fault on at a time (`faults.toml`). The shipped source knows nothing of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-mod copy;
-
 use std::path::PathBuf;
 use std::process::Command;
 
+use patchwave_tests::SourceCopy;
 use serde::Deserialize;
+
+/// Tells which fault is on; appended to the copy's `common`.
+const SWITCH: &str = r#"
+/// Whether this deliberate fault is on.
+pub fn fault(name: &str) -> bool {
+    static ON: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    ON.get_or_init(|| std::env::var("PATCHWAVE_FAULT").ok()).as_deref() == Some(name)
+}
+"#;
 
 /// Lives that may pass before a fault has to be caught.
 const LIVES: &str = "400";
@@ -59,11 +67,12 @@ fn live(simulation: &PathBuf, fault: &str, lives: &str) -> Run {
 fn every_deliberate_fault_is_caught() {
     let faults: Faults = toml::from_str(include_str!("faults.toml")).unwrap();
     assert!(faults.fault.len() >= 10);
-    let copied = copy::Copied::of_this_workspace();
+    let copied = SourceCopy::of_this_workspace().unwrap();
+    copied.append("common/src/lib.rs", SWITCH).unwrap();
     for edit in faults.fault.iter().flat_map(|fault| &fault.edit) {
-        copied.edit(&edit.file, &edit.find, &edit.replace);
+        copied.edit(&edit.file, &edit.find, &edit.replace).unwrap();
     }
-    let simulation = copied.build("simulation");
+    let simulation = copied.build_test("simulation").unwrap();
     let clean = live(&simulation, "", LIVES_WITHOUT);
     assert!(clean.passed, "without any fault: {}", clean.said);
     let mut missed = Vec::new();

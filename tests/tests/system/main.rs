@@ -11,5 +11,6 @@ mod programs;
 mod restore_drill;
 mod smoke;
 mod support;
+mod upgrade;
 mod wrong_hosts;
 mod wrong_identities;
