@@ -39,8 +39,10 @@ pub struct App {
     pub fleet: Arc<Fleet>,
     /// Open streams.
     pub sessions: Arc<Sessions>,
-    /// The clock.
+    /// Civil time, for certificates, records of what people did, and the comparison with the clocks of hosts.
     pub clock: Arc<dyn Clock>,
+    /// The conductor's time, for spans: a jump of the civil clock ends none.
+    pub steady: Arc<dyn Clock>,
     /// Makes certificates.
     pub authority: Arc<Authority>,
     /// Where authority and settings are, for backups.

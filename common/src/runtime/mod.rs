@@ -4,6 +4,7 @@ pub mod atomic_file;
 pub mod clock;
 pub mod config;
 pub mod retry;
+pub mod steady_clock;
 pub mod telemetry;
 pub mod throttle;
 pub mod tls;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use patchwave_common::runtime::clock::{Clock, SystemClock};
+use patchwave_common::runtime::steady_clock::SteadyClock;
 use patchwave_common::runtime::tls::{AcceptLimits, accept, server_config};
 use tokio::net::TcpListener;
 
@@ -53,6 +54,7 @@ impl Server {
         let authority = Arc::new(pki_files.load()?);
         let names = ServerNames::parse(&settings.names)?;
         let now = clock.now();
+        let steady = Arc::new(SteadyClock::over(clock.clone()));
         let (certificate, issued) = ServerCertificate::open(&pki_files.server_path(), authority.clone(), names, now)?;
         if let Some(record) = issued {
             store.write(Write::new(vec![Change::PutCertificate(record)])).await?;
@@ -71,7 +73,7 @@ impl Server {
             store: store.clone(),
             fleet: fleet.clone(),
             sessions: sessions.clone(),
-            clock: clock.clone(),
+            clock: steady.clone(),
             metrics: metrics.clone(),
             settings: settings.conductor.clone(),
         };
@@ -81,6 +83,7 @@ impl Server {
             fleet,
             sessions,
             clock: clock.clone(),
+            steady,
             authority: authority.clone(),
             state_dir: settings.state_dir.clone(),
             directory,

@@ -183,8 +183,8 @@ impl Stream {
 
     /// Hello and welcome: records that the host is here, tells it what the controller has, and lets the conductor reconcile.
     async fn greet(&self, mut hello: Box<Hello>) -> Result<(), End> {
-        let at = self.app.clock.now();
-        let offset = hello.clock.0.saturating_sub(at.0);
+        let (at, clock) = (self.app.steady.now(), self.app.clock.now());
+        let offset = hello.clock.0.saturating_sub(clock.0);
         let Hello { facts, agent_version, .. } = hello.as_mut();
         facts.agent_version.clone_from(agent_version);
         let seen = HostUpdate::Seen { at, instance: hello.instance.clone(), clock_offset_ms: offset };
@@ -201,7 +201,7 @@ impl Stream {
             self.tell_clock(offset).await?;
         }
         self.app.fleet.set_online(&self.host, true, at);
-        self.send(ToAgent::Welcome { clock: at, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode }).await?;
+        self.send(ToAgent::Welcome { clock, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode }).await?;
         self.session.outbox.welcomed();
         let known = self.app.fleet.get(&self.host);
         let inventory = known.as_ref().and_then(|host| host.inventory.as_ref()).and(known.as_ref().and_then(|host| host.record.inventory));
@@ -327,7 +327,7 @@ impl Stream {
             }
         }
         if self.app.sessions.detach(&self.host, self.session.epoch) {
-            let at: Timestamp = self.app.clock.now();
+            let at: Timestamp = self.app.steady.now();
             self.app.fleet.set_online(&self.host, false, at);
             self.app.metrics.disconnected();
             let offset = self.app.fleet.get(&self.host).map_or(0, |host| host.record.clock_offset_ms);

@@ -20,6 +20,7 @@ use patchwave::store::simulated::{CommitFate, Power, SimulatedDisk};
 use patchwave::store::{Change, StoreHandle, Write};
 use patchwave_common::domain::{FromAgent, Hello, HostId, HostMode, Inventory, ToAgent};
 use patchwave_common::runtime::clock::Clock as _;
+use patchwave_common::runtime::steady_clock::SteadyClock;
 use tokio_stream::StreamExt as _;
 
 use crate::clock::ControllerClock;
@@ -92,6 +93,7 @@ pub struct Process {
     pub fleet: Arc<Fleet>,
     sessions: Arc<Sessions>,
     pub open: BTreeMap<StreamId, Open>,
+    steady: Arc<SteadyClock>,
 }
 
 pub struct Controller {
@@ -121,19 +123,20 @@ impl Controller {
         let (disk, clock) = (self.disk.clone(), self.clock.clone());
         let started = survive(move || {
             let store = StoreHandle::inline(disk.open().ok()?);
-            let fleet = Arc::new(Fleet::new(clock.now(), GRACE));
+            let steady = Arc::new(SteadyClock::over(clock));
+            let fleet = Arc::new(Fleet::new(steady.now(), GRACE));
             fleet.load(store.store().as_ref()).ok()?;
             let sessions = Arc::new(Sessions::default());
             let parts = ConductorParts {
                 store: store.clone(),
                 fleet: fleet.clone(),
                 sessions: sessions.clone(),
-                clock,
+                clock: steady.clone(),
                 metrics: Arc::new(Metrics::default()),
                 settings: ConductorSettings { lease: LEASE },
             };
             let (conductor, task) = at_once(prepare(parts)).ok()?;
-            Some(Process { conductor, task, store, fleet, sessions, open: BTreeMap::new() })
+            Some(Process { conductor, task, store, fleet, sessions, open: BTreeMap::new(), steady })
         });
         self.process = started.flatten();
         self.process.is_some()
@@ -178,18 +181,18 @@ impl Process {
 
     /// An agent's first message, as the session service takes it. `false` ends the stream.
     fn greet(&mut self, stream: StreamId, host: &HostId, hello: Hello, clock: &ControllerClock) -> bool {
-        let at = clock.now();
+        let (at, civil) = (self.steady.now(), clock.now());
         // A stream of an earlier process of that agent has been reset by its host.
         let older: Vec<StreamId> = self.open.iter().filter(|(_, open)| open.host == *host).map(|(id, _)| *id).collect();
         for older in older {
-            self.close(older, clock);
+            self.close(older);
         }
         let outbox = Arc::new(Outbox::default());
         let messages = outbox.read();
         let attached = at_once(self.sessions.attach(host, hello.instance.clone(), "sim".to_owned(), outbox.clone()));
         let Attached::Yes(session) = attached else { return false };
         self.open.insert(stream, Open { host: host.clone(), session: session.clone(), messages });
-        let clock_offset_ms = hello.clock.0.saturating_sub(at.0);
+        let clock_offset_ms = hello.clock.0.saturating_sub(civil.0);
         let update = HostUpdate::Seen { at, instance: hello.instance.clone(), clock_offset_ms };
         if !self.write(vec![Change::UpdateHost { host: host.clone(), update }]) {
             return false;
@@ -197,7 +200,7 @@ impl Process {
         self.note_clock(host, clock_offset_ms);
         self.fleet.set_online(host, true, at);
         outbox.welcomed();
-        session.send(ToAgent::Welcome { clock: at, heartbeat: HEARTBEAT, host: host.clone(), mode: HostMode::Managed });
+        session.send(ToAgent::Welcome { clock: civil, heartbeat: HEARTBEAT, host: host.clone(), mode: HostMode::Managed });
         let known = self.fleet.get(host).map(|known| known.record.clone());
         let (inventory, candidates) = known.map_or((None, None), |record| (record.inventory, record.candidates));
         session.send(ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() });
@@ -275,10 +278,10 @@ impl Process {
     }
 
     /// The end of a stream, as the session service records it.
-    pub fn close(&mut self, stream: StreamId, clock: &ControllerClock) {
+    pub fn close(&mut self, stream: StreamId) {
         let Some(open) = self.open.remove(&stream) else { return };
         if self.sessions.detach(&open.host, open.session.epoch) {
-            let at = clock.now();
+            let at = self.steady.now();
             self.fleet.set_online(&open.host, false, at);
             let clock_offset_ms = self.fleet.get(&open.host).map_or(0, |known| known.record.clock_offset_ms);
             let update = HostUpdate::Seen { at, instance: open.session.instance.clone(), clock_offset_ms };

@@ -163,8 +163,10 @@ impl World {
 
     fn set_controller_clock(&mut self) {
         self.witness.seen("controller's clock wrong");
-        let wrong_ms = i64::try_from(self.choices.between(0, 4 * MINUTE_MS)).unwrap();
-        self.controller.clock.set_wrong_by(2 * i64::try_from(MINUTE_MS).unwrap() - wrong_ms);
+        // Mostly a little; once in a while by hours, as when a virtual machine wakes.
+        let most_ms = if self.choices.one_in(4) { 300 * MINUTE_MS } else { 2 * MINUTE_MS };
+        let wrong_ms = i64::try_from(self.choices.between(0, 2 * most_ms)).unwrap();
+        self.controller.clock.set_wrong_by(i64::try_from(most_ms).unwrap() - wrong_ms);
     }
 
     /// Somebody else upgrades a package, when the lock is free.

@@ -305,9 +305,8 @@ impl World {
     }
 
     pub fn controller_loses_stream(&mut self, stream: StreamId) {
-        let clock = self.controller.clock.clone();
         let is_up = self.controller.is_up();
-        if self.controller.with(|process| process.close(stream, &clock)).is_none() && is_up {
+        if self.controller.with(|process| process.close(stream)).is_none() && is_up {
             self.controller_died();
         }
         self.wake_controller(5);
