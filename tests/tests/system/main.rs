@@ -4,6 +4,7 @@
 mod absences;
 mod agent_service;
 mod bad_package;
+mod cost_of_applying;
 mod crashes;
 mod kills;
 mod patching;
