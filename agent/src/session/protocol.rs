@@ -190,6 +190,7 @@ pub struct Protocol {
     link: Link,
     waiting_stages: VecDeque<(RolloutId, StageResult)>,
     questions: Questions,
+    reads_compressed: bool,
 }
 
 impl Protocol {
@@ -205,6 +206,7 @@ impl Protocol {
             link: Link::Down,
             waiting_stages: VecDeque::new(),
             questions: Questions::default(),
+            reads_compressed: false,
         }
     }
 
@@ -212,6 +214,12 @@ impl Protocol {
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self.link, Link::Up { .. })
+    }
+
+    /// Whether the controller reads compressed messages.
+    #[must_use]
+    pub fn may_compress(&self) -> bool {
+        self.is_up() && self.reads_compressed
     }
 
     /// The exchange of the inventory, for status output.
@@ -314,7 +322,8 @@ impl Protocol {
             (Link::Up { heard_ms, .. }, _) => *heard_ms = at.boottime_ms,
         }
         match message {
-            ToAgent::Welcome { clock, heartbeat, host, mode } => {
+            ToAgent::Welcome { clock, heartbeat, host, mode, reads_compressed } => {
+                self.reads_compressed = reads_compressed;
                 let interval = u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX).clamp(HEARTBEAT_MIN_MS, HEARTBEAT_MAX_MS);
                 let beat_at_ms = at.boottime_ms.saturating_add(interval);
                 self.link = Link::Up { heartbeat_ms: interval, heard_ms: at.boottime_ms, beat_at_ms };

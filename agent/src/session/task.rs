@@ -8,7 +8,7 @@ use patchwave_common::domain::{FromAgent, HostFacts, StopCause};
 use patchwave_common::runtime::atomic_file::FileError;
 use patchwave_common::runtime::clock::Clock;
 use patchwave_common::runtime::retry::Retry;
-use patchwave_proto::agent::encode_from_agent;
+use patchwave_proto::agent::{compressed, encode_from_agent};
 use patchwave_proto::fleet::v1::AgentMessage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -143,13 +143,14 @@ impl<H: Hands, D: Dial> Session<H, D> {
             Some(link) => (Some(link.say.clone()), Some(&mut link.events)),
             None => (None, None),
         };
-        let outbox = &mut self.outbox;
+        let (outbox, may_compress) = (&mut self.outbox, self.protocol.may_compress());
         tokio::select! {
             biased;
             event = hear(events) => Woken::Link(event),
             permit = room(say), if !outbox.is_empty() => {
                 if let Some(message) = outbox.pop_front() {
-                    permit.send(encode_from_agent(&message));
+                    let message = encode_from_agent(&message);
+                    permit.send(if may_compress { compressed(message) } else { message });
                 }
                 Woken::Said
             }

@@ -119,6 +119,8 @@ pub enum ToAgent {
         host: HostId,
         /// What the host agreed to.
         mode: HostMode,
+        /// Whether the controller reads compressed messages; release 0.1 did not.
+        reads_compressed: bool,
     },
     /// Answer with a heartbeat that has this nonce; 0 asks for no answer (the controller says it after each heartbeat, see the .proto).
     Ping(u64),

@@ -89,6 +89,8 @@ impl Clock for SteadyClock {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use proptest::prelude::*;

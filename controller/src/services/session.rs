@@ -201,7 +201,14 @@ impl Stream {
             self.tell_clock(offset).await?;
         }
         self.app.fleet.set_online(&self.host, true, at);
-        self.send(ToAgent::Welcome { clock, heartbeat: self.app.settings.heartbeat, host: self.host.clone(), mode: self.mode }).await?;
+        self.send(ToAgent::Welcome {
+            clock,
+            heartbeat: self.app.settings.heartbeat,
+            host: self.host.clone(),
+            mode: self.mode,
+            reads_compressed: true,
+        })
+        .await?;
         self.session.outbox.welcomed();
         let known = self.app.fleet.get(&self.host);
         let inventory = known.as_ref().and_then(|host| host.inventory.as_ref()).and(known.as_ref().and_then(|host| host.record.inventory));

@@ -42,7 +42,13 @@ pub fn encode_from_agent(message: &FromAgent) -> wire::AgentMessage {
 /// An agent's message, checked.
 pub fn decode_from_agent(message: wire::AgentMessage) -> Result<FromAgent, WireError> {
     use agent_message::Message;
-    Ok(match message.message.ok_or(WireError::Unknown("message"))? {
+    let message = match message.message.ok_or(WireError::Unknown("message"))? {
+        Message::Compressed(bytes) => super::compressed::expanded(&bytes)?,
+        message => message,
+    };
+    Ok(match message {
+        // What was compressed is expanded by now.
+        Message::Compressed(_) => return Err(WireError::Unknown("compressed message")),
         Message::Hello(hello) => FromAgent::Hello(Box::new(decode_hello(hello)?)),
         Message::Heartbeat(beat) => FromAgent::Heartbeat { clock: Timestamp(beat.clock_ms), nonce: beat.nonce },
         Message::Inventory(delta) => FromAgent::Inventory(decode_inventory(delta)?),
@@ -109,11 +115,12 @@ pub fn encode_to_agent(message: &ToAgent) -> wire::ControllerMessage {
     use controller_message::Message;
     let digest = |digest: &Option<patchwave_common::domain::Digest>| digest.map_or_else(Vec::new, |digest| digest.0.to_vec());
     let message = match message {
-        ToAgent::Welcome { clock, heartbeat, host, mode } => Message::Welcome(wire::Welcome {
+        ToAgent::Welcome { clock, heartbeat, host, mode, reads_compressed } => Message::Welcome(wire::Welcome {
             clock_ms: clock.0,
             heartbeat_secs: u32::try_from(heartbeat.as_secs()).unwrap_or(u32::MAX),
             host_id: host.to_string(),
             mode: mode.as_str().to_owned(),
+            reads_compressed: *reads_compressed,
         }),
         ToAgent::Ping(nonce) => Message::Ping(wire::Ping { nonce: *nonce }),
         ToAgent::InventoryAnswer { digest: have, need_full } => {
@@ -150,6 +157,7 @@ pub fn decode_to_agent(message: wire::ControllerMessage) -> Result<ToAgent, Wire
             heartbeat: Duration::from_secs(u64::from(welcome.heartbeat_secs.max(1))),
             host: value("host", HostId::parse(&welcome.host_id))?,
             mode: value("mode", HostMode::parse(&welcome.mode))?,
+            reads_compressed: welcome.reads_compressed,
         },
         Message::Ping(ping) => ToAgent::Ping(ping.nonce),
         Message::Inventory(answer) => {

@@ -2,6 +2,7 @@
 //!
 //! Every list is bounded here, with the load that the bound answers beside it; every free text is cleaned and shortened.
 
+mod compressed;
 mod directive;
 mod facts;
 mod messages;
@@ -9,6 +10,7 @@ mod packages;
 #[cfg(test)]
 mod tests;
 
+pub use compressed::compressed;
 pub use facts::{decode_facts, encode_facts};
 pub use messages::{decode_from_agent, decode_to_agent, encode_from_agent, encode_to_agent};
 pub use packages::{decode_candidate, encode_candidate};

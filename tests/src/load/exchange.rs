@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use http_body_util::BodyExt as _;
 use patchwave_common::domain::{FromAgent, Timestamp, ToAgent};
-use patchwave_proto::agent::{decode_to_agent, encode_from_agent};
+use patchwave_proto::agent::{compressed, decode_to_agent, encode_from_agent};
 use patchwave_proto::fleet::v1::agent_service_client::AgentServiceClient;
 use patchwave_proto::fleet::v1::{AgentMessage, ControllerMessage};
 use rustls::ClientConfig;
@@ -54,7 +54,7 @@ impl Link {
     /// Says something on the stream.
     pub async fn say(&self, message: &FromAgent) -> Result<()> {
         match self {
-            Self::Stream { say, .. } => say.send(encode_from_agent(message)).await.context("the stream broke"),
+            Self::Stream { say, .. } => say.send(compressed(encode_from_agent(message))).await.context("the stream broke"),
             Self::Pages(_) => Ok(()),
         }
     }

@@ -200,7 +200,13 @@ impl Process {
         self.note_clock(host, clock_offset_ms);
         self.fleet.set_online(host, true, at);
         outbox.welcomed();
-        session.send(ToAgent::Welcome { clock: civil, heartbeat: HEARTBEAT, host: host.clone(), mode: HostMode::Managed });
+        session.send(ToAgent::Welcome {
+            clock: civil,
+            heartbeat: HEARTBEAT,
+            host: host.clone(),
+            mode: HostMode::Managed,
+            reads_compressed: true,
+        });
         let known = self.fleet.get(host).map(|known| known.record.clone());
         let (inventory, candidates) = known.map_or((None, None), |record| (record.inventory, record.candidates));
         session.send(ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() });

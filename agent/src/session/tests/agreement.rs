@@ -90,7 +90,8 @@ impl Controller {
                 self.history = hello.directive.clone();
                 let host = HostId::parse("h-1").unwrap();
                 let heartbeat = Duration::from_secs(10);
-                let mut answers = vec![ToAgent::Welcome { clock: hello.clock, heartbeat, host, mode: HostMode::Managed }];
+                let mut answers =
+                    vec![ToAgent::Welcome { clock: hello.clock, heartbeat, host, mode: HostMode::Managed, reads_compressed: true }];
                 let have = self.inventory.as_ref().map(Inventory::digest);
                 if self.eager || hello.inventory != have {
                     answers.push(ToAgent::InventoryAnswer { digest: have, need_full: have.is_none() });

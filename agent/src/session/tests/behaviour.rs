@@ -13,7 +13,7 @@ const BEAT_MS: u64 = 10_000;
 
 fn welcome() -> ToAgent {
     let host = HostId::parse("h-1").unwrap();
-    ToAgent::Welcome { clock: at(0).wall, heartbeat: Duration::from_millis(BEAT_MS), host, mode: HostMode::Managed }
+    ToAgent::Welcome { clock: at(0).wall, heartbeat: Duration::from_millis(BEAT_MS), host, mode: HostMode::Managed, reads_compressed: true }
 }
 
 fn protocol() -> Protocol {

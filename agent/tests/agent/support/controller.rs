@@ -206,7 +206,13 @@ impl Service {
             FromAgent::Hello(_) => {
                 let clock = patchwave_common::domain::Timestamp(SystemClock::new().now().0 + state.manner.clock_ahead_ms);
                 let host = HostId::parse("h-1").unwrap();
-                let mut answers = vec![ToAgent::Welcome { clock, heartbeat: state.manner.heartbeat, host, mode: state.manner.mode }];
+                let mut answers = vec![ToAgent::Welcome {
+                    clock,
+                    heartbeat: state.manner.heartbeat,
+                    host,
+                    mode: state.manner.mode,
+                    reads_compressed: true,
+                }];
                 let inventory = state.inventory.as_ref().map(Inventory::digest);
                 let candidates = state.candidates.as_ref().map(CandidateSet::digest);
                 answers.push(ToAgent::InventoryAnswer { digest: inventory, need_full: inventory.is_none() });

@@ -4,7 +4,7 @@
 //! breaks the arithmetic of deltas.
 
 use patchwave_common::domain::*;
-use patchwave_proto::agent::{decode_from_agent, encode_from_agent};
+use patchwave_proto::agent::{compressed, decode_from_agent, encode_from_agent};
 use patchwave_proto::fleet::v1::AgentMessage;
 use prost::Message as _;
 
@@ -69,5 +69,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
         progress,
         question: 2,
     }));
-    messages.iter().map(|message| encode_from_agent(message).encode_to_vec()).collect()
+    let plain = messages.iter().map(encode_from_agent);
+    plain.flat_map(|message| [message.clone(), compressed(message)]).map(|message| message.encode_to_vec()).collect()
 }

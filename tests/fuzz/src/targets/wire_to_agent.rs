@@ -67,6 +67,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
             heartbeat: Duration::from_secs(30),
             host: HostId::parse("h-7k2m").unwrap(),
             mode: HostMode::Managed,
+            reads_compressed: true,
         },
         ToAgent::Ping(7),
         ToAgent::InventoryAnswer { digest: Some(Digest::of(b"i")), need_full: false },
