@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use patchwave_common::runtime::clock::Clock;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::access::Directory;
 use crate::conductor::ConductorHandle;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
+use crate::pace::Paces;
 use crate::pki::Authority;
 use crate::sessions::Sessions;
 use crate::store::{StoreError, StoreHandle, StoreRead};
@@ -53,15 +54,38 @@ pub struct App {
     pub conductor: ConductorHandle,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Places for inventories that are being put together and stored.
-    pub inventories: Semaphore,
+    /// Places for inventories and candidates that are being put together and stored.
+    pub contents: Contents,
+    /// How fast each host may talk.
+    pub paces: Paces,
     /// Spans.
     pub settings: AppSettings,
 }
 
-/// Inventories that are put together and stored at once: enough to fill a group commit, few enough that a fleet which reports at one
-/// instant takes some MB for it and not some hundreds (one with 4,000 packages is half a MB, and in the store's queue once more).
-pub const INVENTORIES_AT_ONCE: usize = 64;
+/// Packages of the inventories and candidates that are put together and stored at once. Few enough that a fleet which reports at one
+/// instant takes some MB for it and not some hundreds (4,000 packages are half a MB, and in the store's queue once more), and that one of
+/// the largest (200,000) goes at a time.
+const PACKAGES_AT_ONCE: u32 = 256_000;
+/// What each takes at least, so that there are 64 at once, which fills a group commit.
+const PACKAGES_AT_LEAST: u32 = 4_000;
+
+/// Places for contents.
+#[derive(Debug)]
+pub struct Contents(Semaphore);
+
+impl Default for Contents {
+    fn default() -> Self {
+        Self(Semaphore::new(PACKAGES_AT_ONCE as usize))
+    }
+}
+
+impl Contents {
+    /// Waits for the place of one with so many packages; nothing when the controller ends.
+    pub async fn place(&self, packages: usize) -> Option<SemaphorePermit<'_>> {
+        let packages = u32::try_from(packages).unwrap_or(PACKAGES_AT_ONCE).clamp(PACKAGES_AT_LEAST, PACKAGES_AT_ONCE);
+        self.0.acquire_many(packages).await.ok()
+    }
+}
 
 impl App {
     /// Reads from the store on a thread that may block.

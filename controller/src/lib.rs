@@ -12,6 +12,7 @@ pub mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod metrics;
+pub mod pace;
 pub mod pki;
 pub mod random;
 pub mod records;

@@ -1,13 +1,15 @@
 //! Prometheus metrics, derived in the shell from what was recorded; the pure engine never knows of them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use patchwave_common::domain::HostId;
-use prometheus_client::encoding::EncodeLabelSet;
+use patchwave_common::runtime::tls::AcceptStatistics;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -21,6 +23,25 @@ struct ByState {
     state: String,
 }
 
+/// What came of the connections, as the listener counts them.
+#[derive(Debug, Clone, Default)]
+struct Listener(Arc<OnceLock<Arc<AcceptStatistics>>>);
+
+impl Collector for Listener {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(counts) = self.0.get() else { return Ok(()) };
+        for (name, help, count) in [
+            ("connections_accepted", "TLS handshakes that succeeded", counts.accepted()),
+            ("handshakes_failed", "TLS handshakes that failed or ran out of time", counts.failed()),
+            ("connections_refused", "Connections closed because of a limit", counts.refused()),
+        ] {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
 /// Every metric of the controller.
 #[derive(Debug)]
 pub struct Metrics {
@@ -29,8 +50,11 @@ pub struct Metrics {
     rollouts: Family<ByState, Gauge>,
     outcomes: Family<ByState, Counter>,
     streams: Gauge,
+    slowed: Counter,
     directives: Counter,
     latency: Histogram,
+    listener: Listener,
+    refused: Counter,
     /// When each host was last sent a directive that it has not acknowledged; at most one entry a host.
     sent: Mutex<HashMap<HostId, Instant>>,
 }
@@ -39,13 +63,17 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("patchwave");
         let (hosts, rollouts, outcomes) = (Family::default(), Family::default(), Family::default());
-        let (streams, directives) = (Gauge::default(), Counter::default());
+        let (streams, slowed, directives) = (Gauge::default(), Counter::default(), Counter::default());
+        let (listener, refused) = (Listener::default(), Counter::default());
+        registry.register_collector(Box::new(listener.clone()));
+        registry.register("calls_refused", "Calls refused since their caller has too many open", refused.clone());
         // From a millisecond on loopback to a minute over a bad link.
         let latency = Histogram::new(exponential_buckets(0.001, 2.0, 17));
         registry.register("hosts", "Hosts by state and presence", hosts.clone());
         registry.register("rollouts", "Rollouts by state", rollouts.clone());
         registry.register("host_outcomes", "What hosts reported of their directives", outcomes.clone());
         registry.register("agent_streams", "Open agent streams", streams.clone());
+        registry.register("hosts_slowed", "Hosts that were read more slowly since they sent without pause", slowed.clone());
         registry.register("directives_sent", "Directives sent, repetitions included", directives.clone());
         registry.register_with_unit(
             "directive_latency",
@@ -53,7 +81,7 @@ impl Default for Metrics {
             Unit::Seconds,
             latency.clone(),
         );
-        Self { registry, hosts, rollouts, outcomes, streams, directives, latency, sent: Mutex::default() }
+        Self { registry, hosts, rollouts, outcomes, streams, slowed, directives, latency, listener, refused, sent: Mutex::default() }
     }
 }
 
@@ -66,6 +94,22 @@ impl Metrics {
     /// An agent's stream closed.
     pub fn disconnected(&self) {
         self.streams.dec();
+    }
+
+    /// A host is read more slowly from now on.
+    pub fn slowed(&self) {
+        self.slowed.inc();
+    }
+
+    /// Where the listener counts.
+    pub fn listens(&self, counts: Arc<AcceptStatistics>) {
+        // A controller has one listener.
+        let _ = self.listener.0.set(counts);
+    }
+
+    /// A call is refused since its caller has too many open.
+    pub fn call_refused(&self) {
+        self.refused.inc();
     }
 
     /// A directive goes out.

@@ -5,6 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Candidate, Digest, DigestBuilder, InstallState, InstalledPackage, Manager, Mark, PackageId};
 
+/// Most packages of one inventory: forty times what a full desktop has. A controller holds an inventory for each host, some 50 MB at this size.
+pub const MAX_PACKAGES: usize = 200_000;
+
 /// Everything installed by one package manager, ordered, each package once.
 ///
 /// A controller holds one for each host, and most packages are the same on most hosts: packages are shared, so that another inventory made
@@ -37,14 +40,21 @@ pub enum InventoryError {
     OtherBase,
     /// Applying the delta did not give the digest that it promises.
     DigestMismatch,
+    /// The result would have more than [`MAX_PACKAGES`].
+    TooMany(usize),
 }
 
 impl std::fmt::Display for InventoryError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::OtherBase => "the delta starts from another inventory; the full inventory is needed",
-            Self::DigestMismatch => "the delta does not give the digest that it promises; the full inventory is needed",
-        })
+        match self {
+            Self::OtherBase => formatter.write_str("the delta starts from another inventory; the full inventory is needed"),
+            Self::DigestMismatch => {
+                formatter.write_str("the delta does not give the digest that it promises; the full inventory is needed")
+            }
+            Self::TooMany(packages) => {
+                write!(formatter, "the inventory would have {packages} packages; at most {MAX_PACKAGES} are allowed")
+            }
+        }
     }
 }
 impl std::error::Error for InventoryError {}
@@ -173,6 +183,10 @@ impl Inventory {
         }
         packages.extend(delta.changed.into_iter().map(Arc::new));
         let inventory = Self::of_shared(delta.manager, packages);
+        // Each delta is bounded where it is read; many of them together are not.
+        if inventory.len() > MAX_PACKAGES {
+            return Err(InventoryError::TooMany(inventory.len()));
+        }
         if inventory.digest() == delta.digest { Ok(inventory) } else { Err(InventoryError::DigestMismatch) }
     }
 }
@@ -225,5 +239,33 @@ impl InstalledPackage {
     #[must_use]
     pub fn is_auto(&self) -> bool {
         self.mark == Mark::Auto
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::{Architecture, PackageName, PackageVersion};
+
+    fn packages(numbers: std::ops::Range<usize>) -> Vec<InstalledPackage> {
+        let version = PackageVersion::parse("1").unwrap();
+        let package = |number| {
+            let name = PackageName::parse(format!("p{number}")).unwrap();
+            let id = PackageId { name: name.clone(), architecture: Architecture::parse("amd64").unwrap() };
+            let (state, mark, held) = (InstallState::Installed, Mark::Auto, false);
+            InstalledPackage { id, version: version.clone(), source: name, source_version: version.clone(), state, mark, held }
+        };
+        numbers.map(package).collect()
+    }
+
+    #[test]
+    fn deltas_cannot_make_an_inventory_grow_beyond_its_bound() {
+        let full = Inventory::new(Manager::Dpkg, packages(0..MAX_PACKAGES));
+        let more =
+            |changed| InventoryDelta { base: Some(full.digest()), digest: full.digest(), manager: Manager::Dpkg, changed, removed: vec![] };
+        assert_eq!(Inventory::apply(Some(&full), more(packages(0..1))).unwrap().len(), MAX_PACKAGES);
+        let one_more = more(packages(MAX_PACKAGES..MAX_PACKAGES + 1));
+        assert_eq!(Inventory::apply(Some(&full), one_more), Err(InventoryError::TooMany(MAX_PACKAGES + 1)));
     }
 }

@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 use super::open_calls::{Guarded, OpenCalls};
 use super::refusals::Refusals;
 use super::{Caller, CallerKind, Directory, Rule, rule_of};
+use crate::metrics::Metrics;
 
 /// Puts [`Access`] in front of a service.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub struct AccessLayer {
     open: Arc<OpenCalls>,
     refusals: Arc<Refusals>,
     warnings: Arc<Throttle>,
+    metrics: Arc<Metrics>,
 }
 
 /// Refused calls that are warned of in a minute.
@@ -32,9 +34,9 @@ const WARNINGS_A_MINUTE: u32 = 60;
 impl AccessLayer {
     /// A layer that asks this directory and hands what it refuses to known callers to `refusals`.
     #[must_use]
-    pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, refusals: Refusals) -> Self {
+    pub fn new(directory: Arc<Directory>, clock: Arc<dyn Clock>, refusals: Refusals, metrics: Arc<Metrics>) -> Self {
         let warnings = Arc::new(Throttle::new(WARNINGS_A_MINUTE, 60_000));
-        Self { gate: Arc::new(Gate { directory, clock }), open: Arc::default(), refusals: Arc::new(refusals), warnings }
+        Self { gate: Arc::new(Gate { directory, clock }), open: Arc::default(), refusals: Arc::new(refusals), warnings, metrics }
     }
 
     /// Judges open calls again and again, and ends those whose caller lost the right; drop the future to stop. A layer whose guard does not
@@ -45,14 +47,18 @@ impl AccessLayer {
 
     /// Says and records a refusal, within bounds: anybody can cause one.
     fn refused(&self, method: &str, peer: Option<&Peer>, status: &Status) {
-        let clock = &self.gate.clock;
+        self.warn(method, peer, status);
+        if let Some(certificate) = peer.and_then(|peer| peer.certificate.as_ref()) {
+            let clock = &self.gate.clock;
+            self.refusals.note(&certificate.identity, method, status.message(), clock.now(), clock.boottime_ms());
+        }
+    }
+
+    fn warn(&self, method: &str, peer: Option<&Peer>, status: &Status) {
         let caller = peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| &certificate.identity);
-        if let Some(left_out) = self.warnings.admit(clock.boottime_ms()) {
+        if let Some(left_out) = self.warnings.admit(self.gate.clock.boottime_ms()) {
             let (method, address) = (clean_text(method, 120), peer.map(|peer| peer.address));
             tracing::warn!(method, ?address, caller = ?caller.map(ToString::to_string), reason = status.message(), left_out, "call refused");
-        }
-        if let Some(identity) = caller {
-            self.refusals.note(identity, method, status.message(), clock.now(), clock.boottime_ms());
         }
     }
 }
@@ -90,8 +96,13 @@ where
         let certificate = peer.as_ref().and_then(|peer| peer.certificate.clone());
         match self.layer.gate.admit(request.uri().path(), certificate.as_deref()) {
             Ok((caller, rule)) => {
+                let Some(call) = self.layer.open.add(rule, certificate, peer.as_ref().map(|peer| peer.address.ip())) else {
+                    self.layer.metrics.call_refused();
+                    let status = Status::resource_exhausted("too many open calls of one caller (hint: end some; each watch is one)");
+                    self.layer.warn(request.uri().path(), peer.as_ref(), &status);
+                    return Box::pin(std::future::ready(Ok(refuse(status, speaks_grpc(&request)))));
+                };
                 request.extensions_mut().insert(caller);
-                let call = self.layer.open.add(rule, certificate);
                 let answering = self.inner.call(request.map(|body| Guarded::request(body, Arc::clone(&call))));
                 Box::pin(async move { Ok(answering.await?.map(|body| Guarded::answer(body, call))) })
             }

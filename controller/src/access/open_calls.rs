@@ -6,6 +6,7 @@
 //! caller why; the next one ends it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use hyper::body::{Frame, SizeHint};
-use patchwave_common::runtime::tls::PeerCertificate;
+use patchwave_common::runtime::tls::{PeerCertificate, PeerIdentity};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -26,10 +27,36 @@ use super::layer::Gate;
 /// calls takes a few milliseconds.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(1500);
 
+/// Open calls of one host. It has one session, and while it reconnects over a line that breaks again and again, those of connections that
+/// the kernel and HTTP/2 give up after a minute and a half. Each may be filling a message of 16 MiB.
+const CALLS_OF_A_HOST: usize = 12;
+/// Open calls of one operator: scripts and watches side by side.
+const CALLS_OF_AN_OPERATOR: usize = 256;
+/// Open calls of all strangers at one address: each is one enrolment, of 64 KiB at most, as many as they may have connections.
+const CALLS_OF_STRANGERS: usize = 64;
+
+/// Who has calls open: a key, or an address without one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Holder {
+    Known(PeerIdentity),
+    Stranger(Option<IpAddr>),
+}
+
+impl Holder {
+    fn may_have(&self) -> usize {
+        match self {
+            Self::Known(PeerIdentity::Host(_)) => CALLS_OF_A_HOST,
+            Self::Known(PeerIdentity::Operator(_) | PeerIdentity::Controller) => CALLS_OF_AN_OPERATOR,
+            Self::Stranger(_) => CALLS_OF_STRANGERS,
+        }
+    }
+}
+
 /// Every call that is open.
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
     calls: Mutex<HashMap<u64, Weak<OpenCall>>>,
+    holders: Mutex<HashMap<Holder, usize>>,
     next: AtomicU64,
 }
 
@@ -38,6 +65,7 @@ pub(super) struct OpenCalls {
 pub(super) struct OpenCall {
     number: u64,
     of: Weak<OpenCalls>,
+    holder: Holder,
     rule: &'static Rule,
     certificate: Option<Arc<PeerCertificate>>,
     /// The look before this one found the right gone.
@@ -49,11 +77,28 @@ pub(super) struct OpenCall {
 }
 
 impl OpenCalls {
-    pub(super) fn add(self: &Arc<Self>, rule: &'static Rule, certificate: Option<Arc<PeerCertificate>>) -> Arc<OpenCall> {
+    /// One more, unless the caller has too many.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        rule: &'static Rule,
+        certificate: Option<Arc<PeerCertificate>>,
+        from: Option<IpAddr>,
+    ) -> Option<Arc<OpenCall>> {
+        let known = certificate.as_ref().map(|certificate| Holder::Known(certificate.identity.clone()));
+        let holder = known.unwrap_or(Holder::Stranger(from));
+        {
+            let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = holders.entry(holder.clone()).or_default();
+            if *open >= holder.may_have() {
+                return None;
+            }
+            *open += 1;
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let call = Arc::new(OpenCall {
             number,
             of: Arc::downgrade(self),
+            holder,
             rule,
             certificate,
             marked: Mutex::new(false),
@@ -62,7 +107,7 @@ impl OpenCalls {
             answer: AtomicWaker::new(),
         });
         self.lock().insert(number, Arc::downgrade(&call));
-        call
+        Some(call)
     }
 
     pub(super) async fn watch(&self, gate: &Gate) {
@@ -109,6 +154,13 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         if let Some(of) = self.of.upgrade() {
             of.lock().remove(&self.number);
+            let mut holders = of.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(open) = holders.get_mut(&self.holder) {
+                *open -= 1;
+                if *open == 0 {
+                    holders.remove(&self.holder);
+                }
+            }
         }
     }
 }

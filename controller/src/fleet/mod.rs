@@ -10,6 +10,7 @@ mod index;
 mod load;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ use crate::store::StoreError;
 /// A change of a host's clock offset that is kept, in milliseconds: less is the way's jitter, and is nothing against [`CLOCK_TOLERANCE`].
 const CLOCK_NOTED_MS: u64 = 250;
 
+/// After so many reported packages, what nobody has any more is looked for: it takes 300 bytes a package at most, so 80 MB, and a look
+/// at a fleet of 20,000 hosts takes some milliseconds for 300 reports.
+const LOOK_AFTER_PACKAGES: usize = 256_000;
+
 /// The fleet.
 #[derive(Debug)]
 pub struct Fleet {
@@ -33,6 +38,8 @@ pub struct Fleet {
     /// Every package of them, once.
     packages: Mutex<HashSet<Arc<InstalledPackage>>>,
     candidates: RwLock<HashMap<Digest, Arc<CandidateSet>>>,
+    /// Packages of all that came since unused values were last looked for.
+    came: AtomicUsize,
     started_at: Timestamp,
     grace: Duration,
 }
@@ -46,6 +53,7 @@ impl Fleet {
             inventories: RwLock::default(),
             packages: Mutex::default(),
             candidates: RwLock::default(),
+            came: AtomicUsize::new(0),
             started_at,
             grace,
         }
@@ -140,25 +148,25 @@ impl Fleet {
 
     /// A host's inventory is this one now.
     pub fn set_inventory(&self, id: &HostId, inventory: Arc<Inventory>) -> Arc<Inventory> {
-        let digest = inventory.digest();
+        let (digest, packages) = (inventory.digest(), inventory.len());
         let shared = self.inventories.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert(inventory).clone();
         self.change(id, |host| {
             host.record.inventory = Some(digest);
             host.inventory = Some(shared.clone());
         });
-        self.forget_unused();
+        self.forget_unused(packages);
         shared
     }
 
     /// A host's candidates are these now.
     pub fn set_candidates(&self, id: &HostId, candidates: Arc<CandidateSet>) -> Arc<CandidateSet> {
-        let digest = candidates.digest();
+        let (digest, packages) = (candidates.digest(), candidates.candidates.len());
         let shared = self.candidates.write().unwrap_or_else(PoisonError::into_inner).entry(digest).or_insert(candidates).clone();
         self.change(id, |host| {
             host.record.candidates = Some(digest);
             host.candidates = Some(shared.clone());
         });
-        self.forget_unused();
+        self.forget_unused(packages);
         shared
     }
 
@@ -194,17 +202,23 @@ impl Fleet {
         }
     }
 
-    /// Drops shared values that no host has any more; only looks when there are clearly more of them than hosts.
-    fn forget_unused(&self) {
+    /// Drops shared values that no host has any more. Looks when there are clearly more of them than hosts, and whenever so many packages
+    /// came (in `packages` just now, and before) that what lies about could be large: one host that reports the largest inventory again
+    /// and again must not fill the memory with those that it no longer has.
+    fn forget_unused(&self, packages: usize) {
         const SLACK: usize = 64;
+        let many = self.came.fetch_add(packages, Ordering::Relaxed).saturating_add(packages) >= LOOK_AFTER_PACKAGES;
+        if many {
+            self.came.store(0, Ordering::Relaxed);
+        }
         let hosts = self.hosts.read().unwrap_or_else(PoisonError::into_inner).len();
         let mut inventories = self.inventories.write().unwrap_or_else(PoisonError::into_inner);
-        if inventories.len() > hosts + SLACK {
+        if many || inventories.len() > hosts + SLACK {
             inventories.retain(|_, shared| Arc::strong_count(shared) > 1);
             self.packages.lock().unwrap_or_else(PoisonError::into_inner).retain(|shared| Arc::strong_count(shared) > 1);
         }
         let mut candidates = self.candidates.write().unwrap_or_else(PoisonError::into_inner);
-        if candidates.len() > hosts + SLACK {
+        if many || candidates.len() > hosts + SLACK {
             candidates.retain(|_, shared| Arc::strong_count(shared) > 1);
         }
     }
@@ -239,6 +253,8 @@ pub enum FindError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use patchwave_common::domain::Manager;
+
     use super::*;
     use crate::records::HostState;
     use crate::store::testing;
@@ -262,5 +278,21 @@ mod tests {
         put(third, true);
         assert!(matches!(fleet.find("web-1"), Err(FindError::Several { .. })));
         assert!(matches!(fleet.find("web-2"), Err(FindError::None { .. })));
+    }
+
+    #[test]
+    fn a_host_that_reports_something_else_again_and_again_leaves_little_behind() {
+        const PACKAGES: usize = 10_000;
+        let fleet = Fleet::new(Timestamp(0), Duration::ZERO);
+        let host = HostId::parse("h-aaaaaaaaaaaaaaaa").unwrap();
+        fleet.put_record(testing::host(host.as_str()));
+        for round in 0..60 {
+            let version = format!("1.{round}");
+            let named = |number| testing::package(&format!("shop-{number}"), &version);
+            let inventory = Inventory::new(Manager::Dpkg, (0..PACKAGES).map(named));
+            fleet.set_inventory(&host, fleet.shared_inventory(inventory));
+        }
+        let kept = fleet.packages.lock().unwrap().len();
+        assert!((PACKAGES..=LOOK_AFTER_PACKAGES + PACKAGES).contains(&kept), "{kept} packages are kept");
     }
 }

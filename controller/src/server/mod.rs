@@ -12,10 +12,11 @@ use patchwave_common::runtime::tls::{AcceptLimits, accept, server_config};
 use tokio::net::TcpListener;
 
 use crate::access::{AccessLayer, Directory, Refusals, record_refusals};
-use crate::app::{App, INVENTORIES_AT_ONCE};
+use crate::app::{App, Contents};
 use crate::conductor::{self, ConductorParts};
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
+use crate::pace::Paces;
 use crate::pki::{PkiFiles, ServerCertificate, ServerNames};
 use crate::services::{agent, enrolment, operator};
 use crate::sessions::Sessions;
@@ -89,7 +90,8 @@ impl Server {
             directory,
             conductor,
             metrics,
-            inventories: tokio::sync::Semaphore::new(INVENTORIES_AT_ONCE),
+            contents: Contents::default(),
+            paces: Paces::default(),
             settings: settings.app.clone(),
         });
         Self::listen(app, &settings, certificate).await
@@ -103,12 +105,13 @@ impl Server {
         })?;
         let address = listener.local_addr()?;
         let incoming = accept(listener, tls, clock.clone(), AcceptLimits::for_this_process());
+        app.metrics.listens(incoming.statistics());
         let routes = tonic::service::Routes::new(enrolment::service(app.clone()))
             .add_service(agent::service(app.clone()))
             .add_service(operator::service(app.clone()));
         let routes = tonic::service::Routes::from(routes.into_axum_router().merge(metrics::router(app.clone())));
         let (refusals, refused) = Refusals::new();
-        let access = AccessLayer::new(app.directory.clone(), clock.clone(), refusals);
+        let access = AccessLayer::new(app.directory.clone(), clock.clone(), refusals, app.metrics.clone());
         tokio::spawn(record_refusals(refused, app.store.clone()));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tonic::transport::Server::builder()

@@ -10,6 +10,7 @@ use wire::agent_service_server::{AgentService, AgentServiceServer};
 use super::session;
 use crate::access::Caller;
 use crate::app::App;
+use crate::pace;
 use crate::records::HostUpdate;
 use crate::sessions::Outbox;
 use crate::store::{Change, Write};
@@ -46,6 +47,9 @@ impl AgentService for Agents {
             Some(Caller::Host { id, .. } | Caller::ExpiredHost { id }) => id.clone(),
             _ => return Err(Status::permission_denied("renewal is for enrolled hosts")),
         };
+        if let Some(pause) = session::paced(&self.app, &id, pace::RENEWAL) {
+            tokio::time::sleep(pause).await;
+        }
         let at = self.app.clock.now();
         let issued = self
             .app

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use patchwave_common::domain::{FromAgent, Hello, HostFacts, HostId, HostMode, Inventory, InventoryDelta, StopCause, Timestamp, ToAgent};
+use patchwave_common::domain::{
+    FromAgent, Hello, HostFacts, HostId, HostMode, Inventory, InventoryDelta, InventoryError, StopCause, Timestamp, ToAgent,
+};
 use patchwave_proto::agent::{decode_from_agent, encode_to_agent};
 use patchwave_proto::fleet::v1 as wire;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::app::App;
 use crate::fleet::clock_is_off;
+use crate::pace;
 use crate::records::{FleetEvent, HostState, HostUpdate};
 use crate::sessions::{Attached, Outbox, Reader, Session};
 use crate::store::{Change, StoreError, Write};
@@ -92,14 +95,18 @@ async fn begin(
     inbound: &mut Streaming<wire::AgentMessage>,
     outbox: Arc<Outbox>,
 ) -> Option<(Stream, Result<(), End>)> {
-    let hello = match tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await {
-        Ok(Ok(Some(message))) => decode_from_agent(message),
+    let message = match tokio::time::timeout(HELLO_TIMEOUT, inbound.message()).await {
+        Ok(Ok(Some(message))) => decode_from_agent(message).map_err(|error| error.to_string()),
+        Ok(Err(status)) => Err(unreadable(&status)?),
         _ => return None,
     };
-    let hello = match hello {
+    if let Some(pause) = message.as_ref().ok().and_then(|message| paced(&app, &host, pace::cost(message))) {
+        tokio::time::sleep(pause).await;
+    }
+    let hello = match message {
         Ok(FromAgent::Hello(hello)) => hello,
         Ok(_) => return refuse(&outbox, "the first message must be a hello"),
-        Err(error) => return refuse(&outbox, &error.to_string()),
+        Err(error) => return refuse(&outbox, &error),
     };
     match app.sessions.attach(&host, hello.instance.clone(), peer.clone(), outbox.clone()).await {
         Attached::Yes(session) => {
@@ -112,6 +119,21 @@ async fn begin(
             None
         }
     }
+}
+
+/// Takes what a message or call costs out of the host's allowance; how long nothing more is to be read of it.
+pub(super) fn paced(app: &App, host: &HostId, shares: i64) -> Option<Duration> {
+    let pause = app.paces.take(host, shares, app.clock.boottime_ms(), app.settings.heartbeat)?;
+    if pause.first {
+        tracing::warn!(%host, "the host sends without pause; it is read more slowly from now on");
+        app.metrics.slowed();
+    }
+    Some(pause.span)
+}
+
+/// What is wrong with a message that was not even a message, such as one that is too long; nothing where the connection broke.
+fn unreadable(status: &Status) -> Option<String> {
+    matches!(status.code(), Code::OutOfRange | Code::Internal).then(|| status.message().to_owned())
 }
 
 fn refuse<T>(outbox: &Outbox, detail: &str) -> Option<T> {
@@ -160,12 +182,19 @@ impl Stream {
                 () = self.session.closed() => return Ok(()),
                 message = tokio::time::timeout(silence, inbound.message()) => match message {
                     Ok(Ok(Some(message))) => decode_from_agent(message).map_err(|error| End::Protocol(error.to_string()))?,
-                    Ok(Ok(None) | Err(_)) | Err(_) => return Err(End::Gone),
+                    Ok(Err(status)) => return Err(unreadable(&status).map_or(End::Gone, End::Protocol)),
+                    Ok(Ok(None)) | Err(_) => return Err(End::Gone),
                 },
             };
+            let pause = paced(&self.app, &self.host, pace::cost(&message));
             match message {
                 FromAgent::Heartbeat { clock, nonce } => self.heartbeat(clock, nonce).await?,
                 other => Box::pin(self.take(other)).await?,
+            }
+            if let Some(pause) = pause {
+                // Wakes this loop to look for itself: the wish to close is kept until somebody waits for it.
+                let closed = Box::pin(tokio::time::timeout(pause, self.session.closed())).await;
+                let _ = closed.inspect(|()| self.session.close());
             }
         }
     }
@@ -229,6 +258,7 @@ impl Stream {
             FromAgent::Heartbeat { clock, nonce } => self.heartbeat(clock, nonce).await,
             FromAgent::Inventory(delta) => self.inventory(delta).await,
             FromAgent::Candidates(set) => {
+                let _place = self.app.contents.place(set.candidates.len()).await.ok_or(End::Gone)?;
                 let digest = set.digest();
                 let shared = Arc::new(set);
                 let changes = vec![
@@ -259,10 +289,12 @@ impl Stream {
             Some(known) => known,
             None => {
                 // Each that is put together, stored and waited for takes memory; the others wait as they came, which is less.
-                let _place = self.app.inventories.acquire().await.map_err(|_| End::Gone)?;
                 let base = fleet.get(&self.host).and_then(|host| host.inventory.clone());
+                let packages = base.as_ref().map_or(0, |base| base.len()) + delta.changed.len() + delta.removed.len();
+                let _place = self.app.contents.place(packages).await.ok_or(End::Gone)?;
                 match Inventory::apply(base.as_deref(), delta) {
                     Ok(inventory) => return self.keep(fleet.shared_inventory(inventory)).await,
+                    Err(error @ InventoryError::TooMany(_)) => return Err(End::Protocol(error.to_string())),
                     Err(error) => {
                         tracing::info!(host = %self.host, %error, "asking for the full inventory");
                         return self.send(ToAgent::InventoryAnswer { digest: None, need_full: true }).await;

@@ -21,8 +21,6 @@ use crate::fleet::v1 as wire;
 
 /// Largest message that either side takes: a full inventory of 100,000 packages is about 8 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Packages in one inventory: forty times what a full desktop has.
-const MAX_PACKAGES: usize = 200_000;
 /// Packages in one transaction: a release upgrade of a full desktop has 3,000.
 const MAX_TARGETS: usize = 20_000;
 /// Quarantined versions in force at once.

@@ -1,11 +1,11 @@
 //! Inventories, candidates, targets.
 
 use patchwave_common::domain::{
-    Architecture, Blocked, Candidate, CandidateSet, Digest, InstallState, InstalledPackage, InventoryDelta, Manager, Mark, Origin,
-    PackageId, PackageName, PackageTarget, PackageVersion, QuarantineKey, TargetSet, clean_text,
+    Architecture, Blocked, Candidate, CandidateSet, Digest, InstallState, InstalledPackage, InventoryDelta, MAX_PACKAGES, Manager, Mark,
+    Origin, PackageId, PackageName, PackageTarget, PackageVersion, QuarantineKey, TargetSet, clean_text,
 };
 
-use super::{MAX_FACT_CHARS, MAX_PACKAGES, MAX_TARGETS, WireError, bounded, value};
+use super::{MAX_FACT_CHARS, MAX_TARGETS, WireError, bounded, value};
 use crate::fleet::v1 as wire;
 
 fn encode_digest(digest: Option<Digest>) -> Vec<u8> {

@@ -20,12 +20,12 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::TimeProvider;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 
-use super::connection::{Connection, Peer, Places};
+use super::connection::{Connection, Peer, Places, Restriction};
 use super::slots::{Slot, Slots, address_key};
 use super::verify_client::CallerVerifier;
 use super::{KeySlot, PeerCertificate, PeerIdentity, TlsError, TrustDomain, provider, socket};
@@ -58,10 +58,16 @@ pub struct AcceptLimits {
     pub handshakes_per_address: usize,
     /// Time for one handshake: three round trips on the worst line, and no more, since each holds a place.
     pub handshake_timeout: Duration,
+    /// The same while others wait for a place. When a whole fleet comes back at once, a handshake takes as long as it takes to do a
+    /// thousand of them, below a second; what takes longer is not being worked on.
+    pub crowded_handshake_timeout: Duration,
     /// Connections without a certificate from one address: each is one enrolment, which takes well under a second.
     pub strangers_per_address: usize,
     /// Life of a connection that may only enrol or renew.
     pub restricted_lifetime: Duration,
+    /// What such a connection may send, in bytes: an enrolment of 64 KiB at most, with room for HTTP/2's own. Whoever opens and resets calls
+    /// without end (HTTP/2 rapid reset) has to shake hands again every few thousand.
+    pub restricted_bytes: usize,
     /// Connections of one identity: an agent has one, two while it reconnects; an operator's scripts run side by side.
     pub per_identity: usize,
 }
@@ -79,8 +85,10 @@ impl AcceptLimits {
             handshakes: 1024,
             handshakes_per_address: 256,
             handshake_timeout: Duration::from_secs(10),
+            crowded_handshake_timeout: Duration::from_secs(2),
             strangers_per_address: 64,
             restricted_lifetime: Duration::from_secs(60),
+            restricted_bytes: 128 * 1024,
             per_identity: 64,
         }
     }
@@ -154,6 +162,7 @@ pub fn accept(listener: TcpListener, config: Arc<ServerConfig>, clock: Arc<dyn C
         clock,
         connections: Arc::new(Semaphore::new(limits.connections)),
         handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+        crowded: watch::Sender::new(false),
         handshakes_by_address: Slots::new(),
         strangers_by_address: Slots::new(),
         by_identity: Slots::new(),
@@ -202,6 +211,8 @@ struct Shared {
     limits: AcceptLimits,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+    /// All places are taken and somebody waits for one.
+    crowded: watch::Sender<bool>,
     handshakes_by_address: Slots<IpAddr>,
     strangers_by_address: Slots<IpAddr>,
     by_identity: Slots<PeerIdentity>,
@@ -221,7 +232,7 @@ impl Shared {
     async fn run(self: Arc<Self>, listener: TcpListener) {
         loop {
             // Before accepting: while all places are taken, new connections wait in the kernel's bounded queue.
-            let Ok(handshake) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
+            let Some(handshake) = self.handshake_place().await else { return };
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -241,15 +252,37 @@ impl Shared {
         }
     }
 
+    async fn handshake_place(&self) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.handshakes).try_acquire_owned();
+        if let Ok(place) = free {
+            return Some(place);
+        }
+        self.crowded.send_replace(true);
+        let place = Arc::clone(&self.handshakes).acquire_owned().await;
+        self.crowded.send_replace(false);
+        place.ok()
+    }
+
+    /// Ends when a handshake has had its time.
+    async fn time_for_a_handshake(&self) {
+        let (most, crowded) = (self.limits.handshake_timeout, self.limits.crowded_handshake_timeout);
+        tokio::time::sleep(crowded.min(most)).await;
+        let mut others_wait = self.crowded.subscribe();
+        let _ = tokio::time::timeout(most.saturating_sub(crowded), others_wait.wait_for(|wait| *wait)).await;
+    }
+
     async fn handshake(self: Arc<Self>, stream: TcpStream, address: SocketAddr, places: HandshakePlaces) {
         let shaken = async {
             socket::tune(&stream)?;
             self.acceptor.accept(stream).await
         };
-        let stream = match tokio::time::timeout(self.limits.handshake_timeout, shaken).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.fail(address, &error),
-            Err(_) => return self.fail(address, &"timed out"),
+        let shaken = tokio::select! {
+            shaken = shaken => shaken,
+            () = self.time_for_a_handshake() => return self.fail(address, &"timed out"),
+        };
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(error) => return self.fail(address, &error),
         };
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return self.fail(address, &"the caller does not speak HTTP/2 (ALPN)");
@@ -268,11 +301,11 @@ impl Shared {
             return self.refuse(address, "too many connections of this caller");
         }
         let restricted = certificate.as_ref().is_none_or(|certificate| certificate.expired_at(self.clock.now()));
-        let lifetime = restricted.then_some(self.limits.restricted_lifetime);
+        let bounds = Restriction { lifetime: self.limits.restricted_lifetime, bytes: self.limits.restricted_bytes };
         let held = Places { _connection: places.connection, _of_identity: of_identity, _of_address: of_address };
         self.statistics.accepted.fetch_add(1, Ordering::Relaxed);
         // The receiver is gone only when the server shuts down.
-        let _ = self.ready.send(Connection::new(stream, Peer { address, certificate }, lifetime, held)).await;
+        let _ = self.ready.send(Connection::new(stream, Peer { address, certificate }, restricted.then_some(bounds), held)).await;
     }
 
     fn fail(&self, address: SocketAddr, reason: &dyn fmt::Display) {

@@ -39,15 +39,39 @@ pub(super) struct Places {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    /// When it ends whatever happens; only for callers who may do next to nothing.
-    deadline: Option<Pin<Box<Sleep>>>,
+    restricted: Option<Box<Restricted>>,
     _places: Places,
 }
 
+/// Bounds of a caller who may do next to nothing.
+struct Restricted {
+    /// When the connection ends whatever happens.
+    deadline: Pin<Box<Sleep>>,
+    /// What it may still send, in bytes.
+    left: usize,
+}
+
+impl Restricted {
+    fn ended(&mut self, context: &mut Context<'_>) -> Option<&'static str> {
+        if self.left == 0 {
+            return Some("a caller without a valid certificate has sent more than it has to say");
+        }
+        self.deadline.as_mut().poll(context).is_ready().then_some("the time for a caller without a valid certificate is over")
+    }
+}
+
+/// What a caller with next to no rights may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restriction {
+    pub(super) lifetime: Duration,
+    pub(super) bytes: usize,
+}
+
 impl Connection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, lifetime: Option<Duration>, places: Places) -> Self {
-        let deadline = lifetime.map(|span| Box::pin(tokio::time::sleep(span)));
-        Self { stream, peer, deadline, _places: places }
+    pub(super) fn new(stream: TlsStream<TcpStream>, peer: Peer, restriction: Option<Restriction>, places: Places) -> Self {
+        let restricted =
+            restriction.map(|bounds| Box::new(Restricted { deadline: Box::pin(tokio::time::sleep(bounds.lifetime)), left: bounds.bytes }));
+        Self { stream, peer, restricted, _places: places }
     }
 
     /// The other end.
@@ -73,12 +97,15 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the time for a caller without a valid certificate is over")));
+        if let Some(why) = self.restricted.as_mut().and_then(|restricted| restricted.ended(context)) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some(restricted) = &mut self.restricted {
+            restricted.left = restricted.left.saturating_sub(buffer.filled().len() - before);
+        }
+        read
     }
 }
 

@@ -67,6 +67,23 @@ async fn a_retired_hosts_open_stream_ends_within_five_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_holds_a_bounded_number_of_calls_open_and_the_place_of_one_that_ends_is_free() {
+    let controller = Controller::start().await;
+    let channel = controller.connect_as("managed").await;
+    let open = || async { AgentServiceClient::new(channel.clone()).session(tokio_stream::pending()).await };
+    let mut sessions = Vec::new();
+    for _ in 0..12 {
+        sessions.push(open().await.unwrap());
+    }
+    let refused = open().await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let _of_another = silent_session(&controller, "report-only").await;
+    sessions.clear();
+    let freed = async { while open().await.is_err() {} };
+    timeout(PATIENCE, freed).await.expect("a place is free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_does_not_outlive_the_certificate_that_opened_it() {
     let controller = Controller::start().await;
     let session = silent_session(&controller, "report-only").await;

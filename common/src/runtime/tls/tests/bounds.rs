@@ -64,6 +64,24 @@ async fn while_all_handshakes_are_taken_the_next_waits_and_then_succeeds() {
 }
 
 #[tokio::test]
+async fn handshakes_that_stand_still_make_room_when_others_wait_and_not_before() {
+    let authority = Authority::new();
+    let limits = AcceptLimits { handshakes: 3, crowded_handshake_timeout: Duration::from_millis(50), ..small_limits() };
+    let listener = Listener::start(&authority, authority.server(), limits).await;
+    let mut flood = vec![silent(listener.port).await, silent(listener.port).await];
+    let dial = || async {
+        let mut stream = client(&authority, Some(authority.host())).connector().dial(&listener.url("localhost")).await.unwrap();
+        echo(&mut stream).await.unwrap();
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    dial().await;
+    assert_eq!(listener.statistics.failed(), 0, "there is room: slow ones may go on");
+    flood.push(silent(listener.port).await);
+    dial().await;
+    assert!(listener.statistics.failed() > 0);
+}
+
+#[tokio::test]
 async fn strangers_are_limited_by_address_and_known_callers_by_identity() {
     let authority = Authority::new();
     let limits = AcceptLimits { strangers_per_address: 2, per_identity: 3, ..small_limits() };
@@ -106,6 +124,23 @@ async fn connections_beyond_the_total_are_closed() {
     }
     assert!(host.connector().dial(&url).await.is_err());
     assert_eq!(listener.statistics.refused(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_may_send_little_and_a_known_caller_much() {
+    let authority = Authority::new();
+    let limits = AcceptLimits { restricted_bytes: 10, ..small_limits() };
+    let listener = Listener::start(&authority, authority.server(), limits).await;
+    let url = listener.url("localhost");
+    for (key, may) in [(None, false), (Some(authority.host()), true)] {
+        let mut stream = client(&authority, key).connector().dial(&url).await.unwrap();
+        echo(&mut stream).await.unwrap();
+        let mut goes_on = true;
+        for _ in 0..10 {
+            goes_on = goes_on && echo(&mut stream).await.is_ok();
+        }
+        assert_eq!(goes_on, may);
+    }
 }
 
 #[tokio::test]

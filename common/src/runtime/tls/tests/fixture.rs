@@ -101,8 +101,10 @@ pub fn small_limits() -> AcceptLimits {
         handshakes: 50,
         handshakes_per_address: 50,
         handshake_timeout: PATIENCE,
+        crowded_handshake_timeout: PATIENCE,
         strangers_per_address: 20,
         restricted_lifetime: PATIENCE,
+        restricted_bytes: 1 << 20,
         per_identity: 20,
     }
 }
