@@ -38,6 +38,9 @@ pub enum Link {
 
 impl Link {
     /// Connects and opens the stream; `first` is said on it at once.
+    ///
+    /// # Errors
+    /// If it cannot connect or is refused.
     pub async fn stream(tls: Arc<ClientConfig>, from: Ipv4Addr, server: SocketAddr, first: &FromAgent) -> Result<Self> {
         let channel = tls::connect(tls, from, server).await?;
         let (say, saying) = mpsc::channel(OUTBOX);
@@ -47,11 +50,17 @@ impl Link {
     }
 
     /// Connects, for pages.
+    ///
+    /// # Errors
+    /// If it cannot connect.
     pub async fn pages(tls: Arc<ClientConfig>, from: Ipv4Addr, server: SocketAddr) -> Result<Self> {
         Ok(Self::Pages(tls::connect(tls, from, server).await?))
     }
 
     /// Says something on the stream.
+    ///
+    /// # Errors
+    /// If it broke.
     pub async fn say(&self, message: &FromAgent) -> Result<()> {
         match self {
             Self::Stream { say, .. } => say.send(compressed(encode_from_agent(message))).await.context("the stream broke"),
@@ -60,6 +69,9 @@ impl Link {
     }
 
     /// Waits for what the server says next.
+    ///
+    /// # Errors
+    /// If the stream ended, with the server's reason.
     pub async fn hear(&mut self) -> Result<ToAgent> {
         match self {
             Self::Stream { messages, .. } => Ok(decode_to_agent(messages.message().await?.context("the server closed the stream")?)?),
@@ -68,11 +80,17 @@ impl Link {
     }
 
     /// Sends a heartbeat; the answer comes as a message.
+    ///
+    /// # Errors
+    /// If the stream broke.
     pub async fn beat(&self) -> Result<()> {
         self.say(&FromAgent::Heartbeat { clock: now(), nonce: 0 }).await
     }
 
     /// Gets the page.
+    ///
+    /// # Errors
+    /// If it is not had.
     pub async fn page(channel: &mut Channel) -> Result<()> {
         let request = http::Request::get("https://127.0.0.1/page").body(Body::empty())?;
         std::future::poll_fn(|context| channel.poll_ready(context)).await?;
@@ -86,6 +104,7 @@ impl Link {
 }
 
 /// The wall clock, as agents tell it.
+#[must_use]
 pub fn now() -> Timestamp {
     Timestamp(i64::try_from(now_us() / 1000).unwrap_or(i64::MAX))
 }

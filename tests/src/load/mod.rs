@@ -33,7 +33,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use arguments::{Arguments, Role};
+// What the flood test starts and says.
+pub use exchange::{Link, now};
+pub use patchwave::Controller as LoadController;
+pub use process::{Memory, Process};
 pub use report::{Report, SCHEMA};
+pub use tls::{Certificates, dial};
+pub use world::{Content, facts, hello, host_id, package};
 
 /// The whole program. Exit status 0 done, 1 a measurement failed, 2 wrong use.
 #[must_use]
@@ -54,7 +60,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Says something to people, who read standard error.
-fn talk(line: &str) {
+pub fn talk(line: &str) {
     use std::io::Write as _;
     // Nobody may be left who listens; the measurement does not need them.
     let _ = writeln!(std::io::stderr(), "{line}");

@@ -37,6 +37,9 @@ pub struct Controller {
 
 impl Controller {
     /// Makes the state directory with every host in it.
+    ///
+    /// # Errors
+    /// If the controller's program does not run or the store refuses.
     pub fn make(program: &Path, directory: &Path, agents: u32, packages: u32) -> Result<Self> {
         let controller = Self { program: program.to_owned(), directory: directory.to_owned(), address: free_address()? };
         let (state, mut init) = (controller.state(), controller.command());
@@ -50,7 +53,28 @@ impl Controller {
         Ok(controller)
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("serve.log")
+    }
+
+    /// Another setting than those that measurements take; to be made before it serves.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn set(&self, settings: &str) -> Result<()> {
+        Ok(std::fs::write(self.state().join("controller.conf.d/load.toml"), settings)?)
+    }
+
     /// Where the authority is.
+    #[must_use]
     pub fn pki(&self) -> PathBuf {
         patchwave::setup::pki_dir(&self.state())
     }
@@ -65,8 +89,12 @@ impl Controller {
         command
     }
 
-    fn serve(&self) -> Result<Process> {
-        let (mut command, log) = (self.command(), self.directory.join("serve.log"));
+    /// Starts it, and waits until it listens.
+    ///
+    /// # Errors
+    /// If it does not start; with its log's end.
+    pub fn serve(&self) -> Result<Process> {
+        let (mut command, log) = (self.command(), self.log());
         command.arg("serve").arg("--state-dir").arg(self.state());
         let mut process = Process::start(command, &log)?;
         process.wait_until_it_listens(self.address, &log)?;
@@ -74,7 +102,10 @@ impl Controller {
     }
 
     /// An operator's verb; gives what it printed as JSON.
-    fn operate(&self, arguments: &[&str]) -> Result<Value> {
+    ///
+    /// # Errors
+    /// If it fails; with what it said.
+    pub fn operate(&self, arguments: &[&str]) -> Result<Value> {
         let output = self.command().args(arguments).args(["-o", "json"]).output().context("cannot start patchwave")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "patchwave {}: {said}", arguments.join(" "));

@@ -120,6 +120,14 @@ impl Process {
         text.lines().find_map(|line| line.strip_prefix("write_bytes: ")).and_then(|bytes| bytes.trim().parse().ok())
     }
 
+    /// Descriptors that it has open.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
     /// Waits until it does nothing any more, so that work that was put off is counted where it was caused.
     ///
     /// # Errors

@@ -14,12 +14,16 @@ const CHANGING: &str = "shop";
 const NEW_VERSION: &str = "2.0-1";
 
 /// Identity of an agent.
+///
+/// # Errors
+/// None: every number gives one.
 pub fn host_id(number: u32) -> Result<HostId> {
     // As long as a real one, which has ten random bytes in base 32.
     Ok(HostId::parse(format!("h-{number:016}"))?)
 }
 
 /// What an agent says of its machine: as much as a real one says, and the same in the store, so that connecting changes none of it.
+#[must_use]
 pub fn facts(number: u32) -> HostFacts {
     HostFacts {
         hostname: format!("host-{number}.fleet.example"),
@@ -38,7 +42,11 @@ pub fn facts(number: u32) -> HostFacts {
     }
 }
 
-fn package(name: &str, version: &str) -> Result<InstalledPackage> {
+/// A package as dpkg has it.
+///
+/// # Errors
+/// If name or version are none.
+pub fn package(name: &str, version: &str) -> Result<InstalledPackage> {
     Ok(InstalledPackage {
         id: PackageId { name: PackageName::parse(name)?, architecture: Architecture::parse("amd64")? },
         version: PackageVersion::parse(version)?,
@@ -62,6 +70,9 @@ pub struct Content {
 
 impl Content {
     /// An inventory of `packages` packages, and one candidate.
+    ///
+    /// # Errors
+    /// None: the names are fixed.
     pub fn new(packages: u32) -> Result<Self> {
         let mut all = vec![package(CHANGING, "1.0-1")?];
         for number in 1..packages {
@@ -78,6 +89,9 @@ impl Content {
     }
 
     /// The inventory after a change that bears this name.
+    ///
+    /// # Errors
+    /// If the name does not go into a version.
     pub fn changed(&self, name: &str) -> Result<Inventory> {
         let last = self.packages.len() - 1;
         let mut packages = self.packages.clone();
@@ -87,6 +101,9 @@ impl Content {
 }
 
 /// First word of an agent.
+///
+/// # Errors
+/// None: the values are fixed.
 pub fn hello(number: u32, content: &Content, inventory: Digest, now: Timestamp) -> Result<Hello> {
     Ok(Hello {
         instance: InstanceId::parse(format!("{number:032x}"))?,
