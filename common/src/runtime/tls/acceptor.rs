@@ -211,7 +211,7 @@ struct Shared {
     limits: AcceptLimits,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    /// All places are taken and somebody waits for one.
+    /// All places are taken, so that whoever comes now waits for one.
     crowded: watch::Sender<bool>,
     handshakes_by_address: Slots<IpAddr>,
     strangers_by_address: Slots<IpAddr>,
