@@ -36,7 +36,8 @@ async fn every_refusal_reads_in_plain_words() {
         all.push_str(&format!("## {code:?}\n{}\n", refused(code, message, "rollout start r-1").await));
     }
     assert!(!all.contains('\u{1b}'));
-    insta::assert_snapshot!(all);
+    // The same text for each release.
+    insta::assert_snapshot!(all.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
 }
 
 #[tokio::test]
