@@ -40,7 +40,7 @@ pub use controller::{Controller, ControllerSetup};
 pub use fleet::Fleet;
 pub use host::Host;
 pub use host_files::AptTransaction;
-pub use machine::{Machine, left_out};
+pub use machine::{Machine, left_out, say_left_out};
 pub use real_patches::{RealPatch, RealPatches, real_patches};
 pub use slot::Slot;
 pub use source_copy::SourceCopy;

@@ -74,6 +74,16 @@ impl Machine {
 pub fn left_out(what: &str, why: &str) {
     let line = format!("LEFT OUT: {what}: {why}");
     assert!(std::env::var_os(NOTHING_LEFT_OUT_VARIABLE).is_none(), "{line}, though everything should run here");
+    say_left_out(what, why);
+}
+
+/// As [`left_out`], for what no installation can bring: what is lacking came not with the source, such as its history.
+///
+/// # Panics
+/// If the summary's file cannot be written.
+#[allow(clippy::panic, clippy::print_stderr)] // This is a test's verdict.
+pub fn say_left_out(what: &str, why: &str) {
+    let line = format!("LEFT OUT: {what}: {why}");
     eprintln!("{line}");
     if let Some(path) = std::env::var_os(LEFT_OUT_FILE_VARIABLE) {
         let file = OpenOptions::new().append(true).create(true).open(path);

@@ -19,7 +19,7 @@ const PARTS: [&str; 8] = ["Cargo.toml", "Cargo.lock", "proto", "common", "agent"
 const NO_SOURCE: [&str; 2] = ["target", ".cache"];
 /// Crates of ours that are compiled quickly.
 const OURS: [&str; 5] = ["patchwave", "patchwave-agent", "patchwave-common", "patchwave-proto", "patchwave-tests"];
-/// The version of a copy's crates; no release has it.
+/// The version of a copy's crates where it is no release's; no release has it.
 const VERSION: &str = "0.0.0";
 /// Longest build: our own crates, on a loaded machine.
 const BUILD_LIMIT: Duration = Duration::from_secs(1_200);
@@ -38,6 +38,11 @@ impl SourceCopy {
     /// # Errors
     /// If a file cannot be copied.
     pub fn of_this_workspace() -> Result<Self> {
+        Self::with_version(VERSION)
+    }
+
+    /// Two copies that differ must bear different versions: cargo would take what was generated for one as the other's.
+    fn with_version(version: &str) -> Result<Self> {
         let workspace = workspace();
         let folder = tempfile::tempdir().context("cannot make a folder for the copy")?;
         for part in PARTS {
@@ -50,26 +55,26 @@ impl SourceCopy {
         copied.change("Cargo.lock", |lock| {
             let ours = lock.split("\n\n").map(|package| {
                 let is_ours = package.contains("name = \"patchwave") && !package.contains("\nsource = ");
-                if is_ours { with_version(package) } else { package.to_owned() }
+                if is_ours { versioned(package, version) } else { package.to_owned() }
             });
             ours.collect::<Vec<_>>().join("\n\n")
         })?;
         copied.change("Cargo.toml", |manifest| {
             let quickly: String = OURS.iter().map(|name| format!("\n[profile.release.package.\"{name}\"]\nopt-level = 1\n")).collect();
-            with_version(manifest) + &quickly
+            versioned(manifest, version) + &quickly
         })?;
         // Its programs would take the place of the real ones.
         copied.edit(Path::new("tests/Cargo.toml"), "publish.workspace = true\n", "publish.workspace = true\nautobins = false\n")?;
         Ok(copied)
     }
 
-    /// Agent, controller and what both share as they stood at a commit, in a workspace that has this one's dependencies. `None`, with the
+    /// Agent, controller and what both share as they stood at a release's commit, in a workspace that has this one's dependencies. `None`, with the
     /// reason, where this workspace is no git repository with that commit.
     ///
     /// # Errors
     /// If a file cannot be copied.
-    pub fn of_release(commit: &str) -> Result<std::result::Result<Self, String>> {
-        let mut copied = Self::of_this_workspace()?;
+    pub fn of_release(commit: &str, version: &str) -> Result<std::result::Result<Self, String>> {
+        let mut copied = Self::with_version(version)?;
         // Resolved without the network; the older crates need nothing that this workspace has not.
         copied.locked = false;
         let archive = copied.folder.path().join("release.tar");
@@ -84,7 +89,9 @@ impl SourceCopy {
             std::fs::remove_dir_all(copied.folder.path().join(part))?;
         }
         let mut tar = limited(BUILD_LIMIT, "tar");
-        finish(tar.arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(copied.folder.path()))?.into_stdout("tar")?;
+        // With the present as their time, since cargo looks at that to see what is new.
+        finish(tar.args(["--extract", "--touch", "--file"]).arg(&archive).arg("--directory").arg(copied.folder.path()))?
+            .into_stdout("tar")?;
         copied.empty_tests()?;
         for (part, name) in [("controller", "patchwave"), ("agent", "patchwave-agent")] {
             let manifest = PathBuf::from(part).join("Cargo.toml");
@@ -180,9 +187,9 @@ fn workspace() -> &'static Path {
 }
 
 /// The first version in a part of a manifest or lock file replaced.
-fn with_version(text: &str) -> String {
+fn versioned(text: &str, version: &str) -> String {
     let current = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
-    text.replacen(&current, &format!("version = \"{VERSION}\""), 1)
+    text.replacen(&current, &format!("version = \"{version}\""), 1)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use patchwave_debian_repository::{Package, ReleaseFields};
-use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, SourceCopy, left_out};
+use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, SourceCopy, say_left_out};
 
 use super::support::{
     GATE, Patched, THREE_WAVES, agent_status, enroll, is_updated, policy_with, row, stop_at_the_gate, token, wait_at_the_gate,
@@ -12,6 +12,7 @@ use super::support::{
 
 /// The older release, tagged v0.1.0. By its number, since clones often come without tags.
 const OLDER_RELEASE: &str = "52c5fd9";
+const OLDER_VERSION: &str = "0.1.0";
 const HOSTS: [(&str, &str); 3] = [("test-1", "test"), ("early-1", "early"), ("broad-1", "broad")];
 const LIMITS: &str = "\n[limits]\nfailures = 9\nmax_unavailable = \"100%\"\n";
 const CHECK: &str = "\n[[health.check]]\nname = \"journal\"\nkind = \"unit\"\nunit = \"systemd-journald.service\"\n";
@@ -29,10 +30,10 @@ struct Older {
 impl Older {
     /// `None` where its source is not there, which is said.
     fn build() -> Result<Option<Self>> {
-        let copy = match SourceCopy::of_release(OLDER_RELEASE)? {
+        let copy = match SourceCopy::of_release(OLDER_RELEASE, OLDER_VERSION)? {
             Ok(copy) => copy,
             Err(why) => {
-                left_out("an upgrade from the older release", &why);
+                say_left_out("an upgrade from the older release", &why);
                 return Ok(None);
             }
         };
@@ -84,10 +85,10 @@ fn agent_and_controller_one_release_apart_work_together_both_ways() -> Result<()
         }
         let mut patched = Patched { controller, hosts, binaries: newer };
         patched.wait_until_reported(HOSTS.len())?;
-        versions_are(&patched, [env!("CARGO_PKG_VERSION"), "0.0.0", "0.0.0"])?;
+        versions_are(&patched, [env!("CARGO_PKG_VERSION"), OLDER_VERSION, OLDER_VERSION])?;
 
         both_are_upgraded_in_the_middle_of_a_rollout(&mut patched)?;
-        versions_are(&patched, [env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_VERSION"), "0.0.0"])?;
+        versions_are(&patched, [env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_VERSION"), OLDER_VERSION])?;
 
         repository.add(&package("3.0-1"))?;
         repository.publish()?;
