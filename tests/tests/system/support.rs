@@ -86,6 +86,14 @@ pub fn token(controller: &Controller, mode: &str, ring: &str, more: &[&str]) -> 
     Ok((text("secret")?, text("authority_fingerprint")?))
 }
 
+/// Installs an agent, enrols and starts it.
+pub fn enrol_with(controller: &Controller, host: &Host, mode: &str, ring: &str, agent: &AgentInstallation) -> Result<()> {
+    host.install_agent(agent)?;
+    let (secret, fingerprint) = token(controller, mode, ring, &["--ttl", "1h", "--uses", "1"])?;
+    enroll(controller, host, &secret, &fingerprint)?.into_stdout("patchwave-agent enroll")?;
+    host.start_agent()
+}
+
 /// A controller and its enrolled hosts.
 pub struct Patched {
     pub controller: Controller,
@@ -116,10 +124,7 @@ impl Patched {
 
     /// Installs the agent, enrols and starts it.
     pub fn enrol(&self, host: &Host, mode: &str, ring: &str) -> Result<()> {
-        host.install_agent(&AgentInstallation::usual(&self.binaries))?;
-        let (secret, fingerprint) = token(&self.controller, mode, ring, &["--ttl", "1h", "--uses", "1"])?;
-        enroll(&self.controller, host, &secret, &fingerprint)?.into_stdout("patchwave-agent enroll")?;
-        host.start_agent()
+        enrol_with(&self.controller, host, mode, ring, &AgentInstallation::usual(&self.binaries))
     }
 
     /// Waits until so many hosts are online with an inventory.

@@ -4,10 +4,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use patchwave_debian_repository::{Package, ReleaseFields};
-use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, Host, SourceCopy, say_left_out};
+use patchwave_tests::{AgentInstallation, Binaries, Controller, Fleet, SourceCopy, say_left_out};
 
 use super::support::{
-    GATE, Patched, THREE_WAVES, agent_status, enroll, is_updated, policy_with, row, stop_at_the_gate, token, wait_at_the_gate,
+    GATE, Patched, THREE_WAVES, agent_status, enrol_with, is_updated, policy_with, row, stop_at_the_gate, wait_at_the_gate,
 };
 
 /// The older release, tagged v0.1.0. By its number, since clones often come without tags.
@@ -56,13 +56,6 @@ fn package(version: &str) -> Package {
     if version == "2.0-1" { stop_at_the_gate(package) } else { package }
 }
 
-fn enrol(controller: &Controller, host: &Host, ring: &str, agent: &AgentInstallation) -> Result<()> {
-    host.install_agent(agent)?;
-    let (secret, fingerprint) = token(controller, "managed", ring, &["--ttl", "1h", "--uses", "1"])?;
-    enroll(controller, host, &secret, &fingerprint)?.into_stdout("patchwave-agent enroll")?;
-    host.start_agent()
-}
-
 #[test]
 fn agent_and_controller_one_release_apart_work_together_both_ways() -> Result<()> {
     // Outside the fleet, which counts what a test may take.
@@ -81,7 +74,7 @@ fn agent_and_controller_one_release_apart_work_together_both_ways() -> Result<()
             host.add_source("tool", &source)?;
             host.apt_get(&["install", "tool=1.0-1"])?;
             let agent = if name == "test-1" { AgentInstallation::usual(&newer) } else { older.agent() };
-            enrol(&controller, host, ring, &agent)?;
+            enrol_with(&controller, host, "managed", ring, &agent)?;
         }
         let mut patched = Patched { controller, hosts, binaries: newer };
         patched.wait_until_reported(HOSTS.len())?;

@@ -66,15 +66,19 @@ async fn while_all_handshakes_are_taken_the_next_waits_and_then_succeeds() {
 #[tokio::test]
 async fn handshakes_that_stand_still_make_room_when_others_wait_and_not_before() {
     let authority = Authority::new();
-    let limits = AcceptLimits { handshakes: 4, crowded_handshake_timeout: Duration::from_millis(50), ..small_limits() };
+    let crowded_handshake_timeout = Duration::from_millis(50);
+    let limits = AcceptLimits { handshakes: 4, crowded_handshake_timeout, ..small_limits() };
     let listener = Listener::start(&authority, authority.server(), limits).await;
     let mut flood = vec![silent(listener.port).await, silent(listener.port).await];
     let dial = || async {
         let mut stream = client(&authority, Some(authority.host())).connector().dial(&listener.url("localhost")).await.unwrap();
         echo(&mut stream).await.unwrap();
     };
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    dial().await;
+    // Others come and go for twice the time that a crowd would leave.
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < 2 * crowded_handshake_timeout {
+        dial().await;
+    }
     assert_eq!(listener.statistics.failed(), 0, "there is room: slow ones may go on");
     flood.extend([silent(listener.port).await, silent(listener.port).await]);
     dial().await;
