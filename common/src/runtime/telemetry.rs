@@ -1,9 +1,13 @@
 //! Logs: `tracing` to standard error, as text for people or JSON for collectors. Standard output belongs to data.
+//!
+//! A filter names levels by module, and nothing finer (spans, fields): what reads those brings a regular-expression engine into the memory
+//! of every host.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The environment variable that sets the filter, e.g. `PATCHWAVE_LOG=debug,h2=warn`.
@@ -54,23 +58,21 @@ pub fn init(format: LogFormat, default_filter: &str) -> Result<(), TelemetryErro
 }
 
 /// What turns events into lines; `colours` counts for text alone.
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, colours: bool, writer: W) -> Box<dyn tracing::Subscriber + Send + Sync>
+fn subscriber<W>(format: LogFormat, filter: Targets, colours: bool, writer: W) -> Box<dyn tracing::Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Text => Box::new(builder.with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish()),
+        LogFormat::Text => Box::new(registry.with(lines.with_ansi(colours))),
+        LogFormat::Json => Box::new(registry.with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false))),
     }
 }
 
-fn parse_filter(filter: &str, origin: &'static str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder().parse(filter).map_err(|error| TelemetryError::Filter {
-        filter: filter.to_owned(),
-        origin,
-        reason: error.to_string(),
-    })
+fn parse_filter(filter: &str, origin: &'static str) -> Result<Targets, TelemetryError> {
+    let refused = |reason: String| TelemetryError::Filter { filter: filter.to_owned(), origin, reason };
+    filter.parse().map_err(|error: tracing_subscriber::filter::ParseError| refused(error.to_string()))
 }
 
 #[cfg(test)]
@@ -86,7 +88,7 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = written.clone();
         let writer = move || Sink(sink.clone());
-        tracing::subscriber::with_default(subscriber(format, EnvFilter::new("info"), false, writer), log);
+        tracing::subscriber::with_default(subscriber(format, Targets::new().with_default(tracing::Level::INFO), false, writer), log);
         String::from_utf8(written.lock().unwrap().clone()).unwrap()
     }
 
