@@ -1,6 +1,6 @@
 //! Data to standard output, talk to standard error. The only file of the agent that prints.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -16,6 +16,9 @@ pub enum Format {
     /// For programs; field names are stable.
     Json,
 }
+
+/// JSON goes out in pieces of this size, so that a large inventory is not in memory a second time.
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// Where a command's words go.
 #[derive(Debug, Clone, Copy)]
@@ -34,27 +37,32 @@ impl Output {
     pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         match self.format {
             Format::Json => {
-                let mut json = serde_json::to_string_pretty(value)?;
-                json.push('\n');
-                self.raw(json.as_bytes())
+                let mut out = BufWriter::with_capacity(PIECE_BYTES, io::stdout().lock());
+                let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
+                unless_gone(written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()))
             }
             Format::Table => self.raw(text().as_bytes()),
         }
     }
 
-    /// Bytes as they are. A reader that went away (`| head`) is no failure.
+    /// Bytes as they are.
     pub fn raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
+        unless_gone(out.write_all(bytes).and_then(|()| out.flush()))
     }
 
     /// A remark to the user.
     pub fn say(&self, text: &str) {
         // A user without a standard error does not want remarks.
         let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// A reader that went away (`| head`) is no failure.
+fn unless_gone(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

@@ -100,6 +100,11 @@ pub enum PackageError {
 }
 
 impl PackageError {
+    /// Whether a file is simply not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// Wraps an I/O error with what was tried on which path; for use in `map_err`.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

@@ -96,9 +96,10 @@ pub(crate) use checked_string;
 /// Starts with an ASCII letter or digit, at most `max` bytes, otherwise letters, digits and the characters of `extra`.
 /// The first character matters: a value can never be taken for an option of a command.
 pub(crate) fn is_token(value: &str, max: usize, extra: &str) -> bool {
+    // By bytes: `extra` is ASCII, so a byte of any other character is refused. An inventory asks for thousands of values.
     value.len() <= max
-        && value.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && value.chars().all(|character| character.is_ascii_alphanumeric() || extra.contains(character))
+        && value.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || extra.as_bytes().contains(&byte))
 }
 
 #[cfg(test)]

@@ -53,9 +53,8 @@ fn read_cache(layout: &Layout) -> Option<Cached> {
 }
 
 fn compute(layout: &Layout) -> Result<CandidateSet, PackageError> {
-    let database = status::read(layout)?;
-    let installed: Vec<_> =
-        database.entries.values().map(|entry| &entry.package).filter(|package| package.state != InstallState::ConfigFiles).collect();
+    let inventory = status::inventory(layout)?;
+    let installed: Vec<_> = inventory.iter().filter(|package| package.state != InstallState::ConfigFiles).collect();
     if installed.is_empty() {
         return Ok(CandidateSet::default());
     }

@@ -30,7 +30,7 @@ impl<'a> Files<'a> {
     fn info(&self, kind: &str) -> Result<String, PackageError> {
         for name in [format!("{}:{}.{kind}", self.id.name, self.id.architecture), format!("{}.{kind}", self.id.name)] {
             match read_text(&self.layout.info().join(name), LIST_MAX_BYTES) {
-                Err(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.is_not_found() => {}
                 other => return other,
             }
         }
@@ -129,7 +129,7 @@ impl Diversions {
     fn read(layout: &Layout) -> Result<Self, PackageError> {
         match read_text(&layout.dpkg().join("diversions"), LIST_MAX_BYTES) {
             Ok(text) => Ok(Self::parse(&text)),
-            Err(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.is_not_found() => Ok(Self::default()),
             Err(error) => Err(error),
         }
     }

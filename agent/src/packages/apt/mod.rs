@@ -3,6 +3,7 @@
 //! What apt decides (candidates, dependencies, pins) is asked of apt, never worked out here; what dpkg recorded is read from its files,
 //! never asked of a process. Works on the machine's own root, and as an ordinary user on a root of its own ([`PackageSettings::root`]).
 
+mod blocks;
 mod candidates;
 mod control;
 mod debfile;
@@ -78,8 +79,7 @@ impl PackageManager for Apt {
         if let Some((_, inventory)) = last.as_ref().filter(|(fingerprint, _)| *fingerprint == now) {
             return Ok(inventory.clone());
         }
-        let (database, fingerprint) = status::read_with_fingerprint(&self.layout)?;
-        let inventory = database.into_inventory();
+        let (inventory, fingerprint) = status::inventory_with_fingerprint(&self.layout)?;
         *last = Some((fingerprint, inventory.clone()));
         Ok(inventory)
     }
@@ -132,7 +132,7 @@ impl PackageManager for Apt {
     }
 
     fn verify_targets(&self, receipt: &Receipt) -> Result<Vec<Difference>, PackageError> {
-        Ok(rules::unlike_targets(&status::read(&self.layout)?.into_inventory(), receipt))
+        Ok(rules::unlike_targets(&status::inventory(&self.layout)?, receipt))
     }
 
     fn verify_receipt(&self, receipt: &Receipt) -> Result<Vec<Difference>, PackageError> {

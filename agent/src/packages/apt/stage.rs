@@ -35,7 +35,7 @@ struct Need {
 /// See [`crate::packages::PackageManager::stage`].
 pub(crate) fn stage(layout: &Layout, settings: &PackageSettings, targets: &TargetSet, stage_dir: &Path) -> Result<StagedSet, NotStaged> {
     let shelf = Shelf::open(stage_dir).map_err(|error| not_staged(&error))?;
-    let inventory = status::read(layout).map_err(|error| not_staged(&error))?.into_inventory();
+    let inventory = status::inventory(layout).map_err(|error| not_staged(&error))?;
     let at_target = |target: &&PackageTarget| {
         let installed = rules::installed(&inventory, &target.id);
         installed.is_some_and(|package| package.version == target.to && package.state == InstallState::Installed)

@@ -4,13 +4,14 @@
 //! gathers them into `status` now and then, so that in the middle of a transaction `status` alone is wrong. Marks are apt's, in
 //! `extended_states`; a package that is not in there was asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use patchwave_common::domain::{
     Architecture, InstallState, InstalledPackage, Inventory, Manager, Mark, PackageId, PackageName, PackageVersion,
 };
 
+use super::blocks::for_each_block;
 use super::control::{self, Paragraph, paragraphs};
 use super::fingerprint;
 use super::layout::Layout;
@@ -23,6 +24,8 @@ const UPDATE_MAX_BYTES: u64 = 1024 * 1024;
 const UPDATES_MAX: usize = 10_000;
 /// Bound on `extended_states`: about 60 bytes a package.
 const MARKS_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Architectures looked for before a new one is made; a host that has more than Debian knows is no host.
+const ARCHITECTURES_KEPT: usize = 16;
 /// How often a reading is repeated that dpkg wrote under; each takes a few milliseconds, dpkg gathers its records seconds apart.
 const READ_ATTEMPTS: usize = 20;
 
@@ -30,7 +33,7 @@ const READ_ATTEMPTS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) package: InstalledPackage,
-    /// The field `Conffiles` as it stands; most readers of the database do not look at it.
+    /// The field `Conffiles` as it stands; empty where it is not kept.
     conffiles: String,
     /// Siblings of several architectures may be installed together; dpkg then names its files with the architecture.
     pub(crate) multi_arch_same: bool,
@@ -47,6 +50,10 @@ impl Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Database {
     pub(crate) entries: BTreeMap<PackageId, Entry>,
+    /// Whether `Conffiles` are kept: they are a fifth of the database, and an inventory has none.
+    with_conffiles: bool,
+    /// A host has two or three; each is stored once.
+    architectures: Vec<Architecture>,
 }
 
 impl Database {
@@ -57,45 +64,95 @@ impl Database {
     pub(crate) fn into_inventory(self) -> Inventory {
         Inventory::new(Manager::Dpkg, self.entries.into_values().map(|entry| entry.package))
     }
+
+    /// Lays paragraphs over what is known: a later one of a package replaces an earlier one.
+    fn add(&mut self, text: &str, marks: &Marks<'_>) {
+        for paragraph in paragraphs(text) {
+            let Some(id) = self.id_of(&paragraph) else {
+                continue;
+            };
+            match entry(&id, &paragraph) {
+                Some(mut entry) => {
+                    entry.package.mark = marks.of(&id);
+                    if self.with_conffiles {
+                        paragraph.get("Conffiles").unwrap_or_default().clone_into(&mut entry.conffiles);
+                    }
+                    self.entries.insert(id, entry);
+                }
+                None => {
+                    self.entries.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn id_of(&mut self, paragraph: &Paragraph<'_>) -> Option<PackageId> {
+        let name = PackageName::parse(paragraph.get("Package")?).ok()?;
+        // Records of packages that were removed long ago may name none.
+        let architecture = self.architecture(paragraph.get("Architecture").unwrap_or("unknown"))?;
+        Some(PackageId { name, architecture })
+    }
+
+    fn architecture(&mut self, text: &str) -> Option<Architecture> {
+        if let Some(known) = self.architectures.iter().find(|known| known.as_str() == text) {
+            return Some(known.clone());
+        }
+        let new = Architecture::parse(text).ok()?;
+        if self.architectures.len() < ARCHITECTURES_KEPT {
+            self.architectures.push(new.clone());
+        }
+        Some(new)
+    }
 }
 
 /// Reads the database; repeats itself while dpkg writes, so that the parts belong together.
 pub(crate) fn read(layout: &Layout) -> Result<Database, PackageError> {
+    Ok(read_unmoved(layout, true)?.0)
+}
+
+/// The packages of the database alone.
+pub(crate) fn inventory(layout: &Layout) -> Result<Inventory, PackageError> {
+    Ok(inventory_with_fingerprint(layout)?.0)
+}
+
+/// As [`inventory`], with the mark of exactly this state.
+pub(crate) fn inventory_with_fingerprint(layout: &Layout) -> Result<(Inventory, Fingerprint), PackageError> {
+    read_unmoved(layout, false).map(|(database, fingerprint)| (database.into_inventory(), fingerprint))
+}
+
+/// The database with the mark of before it was read: one that moved on all the time is read anew when somebody asks again.
+fn read_unmoved(layout: &Layout, with_conffiles: bool) -> Result<(Database, Fingerprint), PackageError> {
     let mut before = fingerprint::of_packages(layout)?;
     for _ in 0..READ_ATTEMPTS {
-        let database = read_once(layout);
+        let database = read_once(layout, with_conffiles);
         let after = fingerprint::of_packages(layout)?;
         if after == before {
-            return database;
+            return Ok((database?, before));
         }
         before = after;
     }
-    read_once(layout)
+    Ok((read_once(layout, with_conffiles)?, before))
 }
 
-/// As [`read`], with the mark of exactly this state.
-pub(crate) fn read_with_fingerprint(layout: &Layout) -> Result<(Database, Fingerprint), PackageError> {
-    let before = fingerprint::of_packages(layout)?;
-    Ok((read(layout)?, before))
-}
-
-fn read_once(layout: &Layout) -> Result<Database, PackageError> {
-    let mut texts = vec![read_text(&layout.status(), STATUS_MAX_BYTES)?];
+fn read_once(layout: &Layout, with_conffiles: bool) -> Result<Database, PackageError> {
+    let marks = match read_text(&layout.extended_states(), MARKS_MAX_BYTES) {
+        Ok(text) => text,
+        // A host on which nothing was ever installed as a dependency.
+        Err(error) if error.is_not_found() => String::new(),
+        Err(error) => return Err(error),
+    };
+    let marks = parse_marks(&marks);
+    let mut database = Database { with_conffiles, ..Database::default() };
+    for_each_block(&layout.status(), STATUS_MAX_BYTES, |text| database.add(text, &marks))?;
     for path in pending_records(&layout.updates())? {
         match read_text(&path, UPDATE_MAX_BYTES) {
-            Ok(text) => texts.push(text),
+            Ok(text) => database.add(&text, &marks),
             // Gathered in the meantime: the marks before and after differ, so this reading is repeated.
-            Err(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
         }
     }
-    let marks = match read_text(&layout.extended_states(), MARKS_MAX_BYTES) {
-        Ok(text) => parse_marks(&text),
-        // A host on which nothing was ever installed as a dependency.
-        Err(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => HashSet::new(),
-        Err(error) => return Err(error),
-    };
-    Ok(parse(texts.iter().map(String::as_str), &marks))
+    Ok(database)
 }
 
 /// Whether dpkg left pending records, as it does when it is killed. In a running transaction there are some too.
@@ -132,7 +189,9 @@ fn pending_records(directory: &Path) -> Result<Vec<std::path::PathBuf>, PackageE
 pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String, PackageError> {
     use std::io::Read as _;
     let file = std::fs::File::open(path).map_err(PackageError::io("open", path))?;
-    let mut bytes = Vec::new();
+    // Room at once for what it is now, and for the read that finds its end.
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(max_bytes);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
     file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(PackageError::io("read", path))?;
     if bytes.len() as u64 > max_bytes {
         return Err(PackageError::TooLarge { path: path.to_owned(), max_bytes });
@@ -141,47 +200,34 @@ pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String, PackageEr
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// Packages that a dependency brought, as (name, architecture); apt calls packages for all architectures native ones.
-type Marks = HashSet<(String, String)>;
+/// Packages that a dependency brought, as (name, architecture), ordered; apt calls packages for all architectures native ones.
+#[derive(Debug)]
+pub(crate) struct Marks<'a>(Vec<(&'a str, &'a str)>);
 
-pub(crate) fn parse_marks(text: &str) -> Marks {
-    let auto = paragraphs(text).filter(|paragraph| paragraph.get("Auto-Installed") == Some("1"));
-    auto.filter_map(|paragraph| Some((paragraph.get("Package")?.to_owned(), paragraph.get("Architecture")?.to_owned()))).collect()
+impl Marks<'_> {
+    fn of(&self, id: &PackageId) -> Mark {
+        let (name, architecture) = (id.name.as_str(), id.architecture.as_str());
+        let first = self.0.partition_point(|(known, _)| *known < name);
+        let mut named = self.0[first..].iter().take_while(|(known, _)| *known == name);
+        // No other architecture can stand beside a package for all of them, so its name is enough.
+        if named.any(|(_, known)| architecture == "all" || *known == architecture) { Mark::Auto } else { Mark::Manual }
+    }
 }
 
-/// Parses the status file and, in order, the pending records: a later paragraph of a package replaces an earlier one.
-pub(crate) fn parse<'a>(texts: impl Iterator<Item = &'a str>, marks: &Marks) -> Database {
-    let auto_names: HashSet<&str> = marks.iter().map(|(name, _)| name.as_str()).collect();
-    let mut database = Database::default();
-    for paragraph in texts.flat_map(paragraphs) {
-        let Some(id) = id_of(&paragraph) else {
-            continue;
-        };
-        match entry(&id, &paragraph) {
-            Some(mut entry) => {
-                let (name, architecture) = (id.name.as_str(), id.architecture.as_str());
-                // No other architecture can stand beside a package for all of them, so its name is enough.
-                let auto = if architecture == "all" {
-                    auto_names.contains(name)
-                } else {
-                    marks.contains(&(name.to_owned(), architecture.to_owned()))
-                };
-                entry.package.mark = if auto { Mark::Auto } else { Mark::Manual };
-                database.entries.insert(id, entry);
-            }
-            None => {
-                database.entries.remove(&id);
-            }
-        }
+pub(crate) fn parse_marks(text: &str) -> Marks<'_> {
+    let auto = paragraphs(text).filter(|paragraph| paragraph.get("Auto-Installed") == Some("1"));
+    let mut marks: Vec<_> = auto.filter_map(|paragraph| Some((paragraph.get("Package")?, paragraph.get("Architecture")?))).collect();
+    marks.sort_unstable();
+    Marks(marks)
+}
+
+/// Parses the status file and, in order, the pending records.
+pub(crate) fn parse<'a>(texts: impl Iterator<Item = &'a str>, marks: &Marks<'_>) -> Database {
+    let mut database = Database { with_conffiles: true, ..Database::default() };
+    for text in texts {
+        database.add(text, marks);
     }
     database
-}
-
-fn id_of(paragraph: &Paragraph<'_>) -> Option<PackageId> {
-    let name = PackageName::parse(paragraph.get("Package")?).ok()?;
-    // Records of packages that were removed long ago may name none.
-    let architecture = Architecture::parse(paragraph.get("Architecture").unwrap_or("unknown")).ok()?;
-    Some(PackageId { name, architecture })
 }
 
 /// `None` for a package that is not there.
@@ -198,18 +244,18 @@ fn entry(id: &PackageId, paragraph: &Paragraph<'_>) -> Option<Entry> {
     let version = PackageVersion::parse(version).ok()?;
     let (source, source_version) = source_of(paragraph, &id.name, &version);
     let package = InstalledPackage { id: id.clone(), version, source, source_version, state, mark: Mark::Manual, held: want == "hold" };
-    Some(Entry {
-        package,
-        conffiles: paragraph.get("Conffiles").unwrap_or_default().to_owned(),
-        multi_arch_same: paragraph.get("Multi-Arch") == Some("same"),
-    })
+    Some(Entry { package, conffiles: String::new(), multi_arch_same: paragraph.get("Multi-Arch") == Some("same") })
 }
 
 /// `Source: name` or `Source: name (version)`; without the field both are the binary package's own.
 pub(crate) fn source_of(paragraph: &Paragraph<'_>, name: &PackageName, version: &PackageVersion) -> (PackageName, PackageVersion) {
-    let field = paragraph.get("Source").unwrap_or_default();
+    let Some(field) = paragraph.get("Source") else {
+        return (name.clone(), version.clone());
+    };
     let (source, rest) = field.split_once(' ').unwrap_or((field, ""));
-    let told = PackageVersion::parse(rest.trim().trim_start_matches('(').trim_end_matches(')')).ok();
+    let told = rest.trim_ascii().trim_start_matches('(').trim_end_matches(')');
+    // What is the same is shared: a host keeps an inventory in memory all the time.
+    let told = if told.is_empty() || told == version.as_str() { None } else { PackageVersion::parse(told).ok() };
     (PackageName::parse(source).unwrap_or_else(|_| name.clone()), told.unwrap_or_else(|| version.clone()))
 }
 

@@ -66,8 +66,7 @@ fn transaction_options(layout: &Layout, transaction: &TransactionRules) -> Vec<S
 
 /// See [`crate::packages::PackageManager::simulate`].
 pub(crate) fn simulate(layout: &Layout, staged: &StagedSet, transaction: &TransactionRules) -> Result<Simulation, Refused> {
-    let database = status::read(layout).map_err(|error| broken(&error))?;
-    let inventory = database.inventory();
+    let inventory = status::inventory(layout).map_err(|error| broken(&error))?;
     let pending = rules::pending(&inventory, &staged.targets)?;
     refuse_broken(layout, &inventory, staged)?;
     let files = files_to_install(staged, &pending, &inventory)?;
@@ -186,7 +185,7 @@ pub(crate) fn apply_steps(
     receipt: &Receipt,
     transaction: &TransactionRules,
 ) -> Result<Vec<Step>, PackageError> {
-    let inventory = status::read(layout)?.into_inventory();
+    let inventory = status::inventory(layout)?;
     let pending: Vec<&PackageTarget> = staged.targets.targets.iter().collect();
     let files = files_to_install(staged, &pending, &inventory).map_err(|refused| PackageError::Damaged {
         path: staged.directory.clone(),
@@ -239,7 +238,7 @@ pub(crate) fn gather_records(layout: &Layout) -> CommandSpec {
 
 /// See [`crate::packages::PackageManager::restore_steps`]: the package manager's part of it.
 pub(crate) fn return_steps(layout: &Layout, receipt: &Receipt, transaction: &TransactionRules) -> Result<Vec<Step>, PackageError> {
-    let inventory = status::read(layout)?.into_inventory();
+    let inventory = status::inventory(layout)?;
     let directory = receipt.originals_directory();
     let originals: Vec<String> = receipt.kept_originals().map(|file| file.path(&directory).display().to_string()).collect();
     let present = |id| rules::installed(&inventory, id).is_some_and(|package| package.state != InstallState::ConfigFiles);
