@@ -41,7 +41,7 @@ pub use task::ConductorTask;
 
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::rollout::{Halt, Rollout, RolloutState};
+use crate::rollout::{Halt, Look, Rollout, RolloutState};
 use crate::sessions::Sessions;
 use crate::store::{GenerationBlock, StoreError, StoreHandle};
 use batch::Batch;
@@ -291,9 +291,10 @@ impl Conductor {
     /// Lets one rollout decide; `true` where nothing more is due.
     async fn decide_one(&mut self, id: &RolloutId, now: Timestamp, batch: &mut Batch) -> bool {
         let mut idle = false;
+        let look = Look::default();
         for round in 0.. {
             let Some(rollout) = self.rollouts.get(id) else { break };
-            let events = rollout.decide(now, &self.world(id, now));
+            let events = rollout.decide(now, &look.at(&self.world(id, now)));
             if events.is_empty() {
                 idle = true;
                 break;
@@ -306,7 +307,7 @@ impl Conductor {
                 break;
             }
         }
-        let wake = self.rollouts.get(id).and_then(|rollout| rollout.wake_at(now, &self.world(id, now)));
+        let wake = self.rollouts.get(id).and_then(|rollout| rollout.wake_at(now, &look.at(&self.world(id, now))));
         match wake {
             Some(wake) => drop(self.wakes.insert(id.clone(), wake)),
             None => drop(self.wakes.remove(id)),

@@ -7,7 +7,7 @@ use patchwave_common::domain::{Generation, HostId, QuarantineKey, RolloutId, Tim
 use super::Conductor;
 use crate::fleet::{Fleet, FleetHost, Presence as Here, STALE_AFTER, clock_is_off};
 use crate::records::HostState;
-use crate::rollout::{Halt, HostNow, Liveness, Presence, Standing};
+use crate::rollout::{Halt, HostIndex, HostNow, Liveness, Presence, Standing};
 
 /// A view for one rollout.
 pub(crate) struct World<'a> {
@@ -27,7 +27,7 @@ impl Conductor {
 }
 
 impl Liveness for World<'_> {
-    fn host(&self, id: &HostId) -> HostNow {
+    fn host(&self, _: HostIndex, id: &HostId) -> HostNow {
         let claimed_by = self.claims.get(id).map(|(holder, _)| holder).filter(|holder| *holder != self.rollout).cloned();
         let Some(host) = self.fleet.get(id) else {
             return HostNow { presence: Presence::Offline { since: self.now }, standing: Standing::Retired, claimed_by };

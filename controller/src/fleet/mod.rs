@@ -9,7 +9,7 @@ mod host;
 mod index;
 mod load;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -33,7 +33,8 @@ const LOOK_AFTER_PACKAGES: usize = 256_000;
 /// The fleet.
 #[derive(Debug)]
 pub struct Fleet {
-    hosts: RwLock<BTreeMap<HostId, Arc<FleetHost>>>,
+    /// By id without order: every look at a large rollout finds each of its hosts here.
+    hosts: RwLock<HashMap<HostId, Arc<FleetHost>>>,
     inventories: RwLock<HashMap<Digest, Arc<Inventory>>>,
     /// Every package of them, once.
     packages: Mutex<HashSet<Arc<InstalledPackage>>>,
@@ -68,7 +69,9 @@ impl Fleet {
     /// Every host, in every state, by id.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<FleetHost>> {
-        self.hosts.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let mut hosts: Vec<_> = self.hosts.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        hosts.sort_unstable_by(|left, right| left.record.id.cmp(&right.record.id));
+        hosts
     }
 
     /// A host by its id, or by a name that exactly one active host has; where none has it, exactly one of those that left the fleet.
@@ -77,8 +80,14 @@ impl Fleet {
         if let Some(host) = HostId::parse(text).ok().and_then(|id| hosts.get(&id)) {
             return Ok(host.clone());
         }
-        let named = |active: bool| hosts.values().filter(move |host| host.is_active() == active && host.record.facts.hostname == text);
-        for mut named in [named(true), named(false)] {
+        let named = |active: bool| {
+            let mut named: Vec<_> =
+                hosts.values().filter(|host| host.is_active() == active && host.record.facts.hostname == text).collect();
+            named.sort_unstable_by(|left, right| left.record.id.cmp(&right.record.id));
+            named.into_iter()
+        };
+        for active in [true, false] {
+            let mut named = named(active);
             match (named.next(), named.next()) {
                 (Some(host), None) => return Ok(host.clone()),
                 (Some(first), Some(second)) => {

@@ -42,4 +42,4 @@ pub use progress::{RolloutSummary, Waiting, WaveProgress, WaveStage};
 pub use rejected::Rejected;
 pub use state::{Phase, Rollout, RolloutState, Staging};
 pub use step::Transition;
-pub use view::{Halt, HostNow, Liveness, Presence, Standing};
+pub use view::{Halt, HostNow, Liveness, Look, Presence, Standing};

@@ -1,11 +1,12 @@
 //! A rollout with simulated hosts around it: the shell's part (save, then send) played in memory, and agents that do as told, or not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use patchwave::rollout::plan::PlanKind;
 use patchwave::rollout::{
-    Event, Halt, HostIndex, HostNow, Liveness, Phase, Presence, Recorded, Rejected, Rollout, RolloutState, SealedPlan, Standing, Transition,
+    Event, Halt, HostIndex, HostNow, Liveness, Look, Phase, Presence, Recorded, Rejected, Rollout, RolloutState, SealedPlan, Standing,
+    Transition,
 };
 use patchwave::rollout_log;
 use patchwave_common::domain::policy::Policy;
@@ -19,15 +20,15 @@ use crate::fleet::{Host, START, alice, host_id, plan_for, request};
 /// The world that decisions may look at.
 #[derive(Clone, Default)]
 pub struct World {
-    pub presence: BTreeMap<HostId, Presence>,
-    pub standing: BTreeMap<HostId, Standing>,
-    pub claims: BTreeMap<HostId, RolloutId>,
+    pub presence: HashMap<HostId, Presence>,
+    pub standing: HashMap<HostId, Standing>,
+    pub claims: HashMap<HostId, RolloutId>,
     pub halt: Halt,
     pub quarantine: BTreeSet<QuarantineKey>,
 }
 
 impl Liveness for World {
-    fn host(&self, host: &HostId) -> HostNow {
+    fn host(&self, _: HostIndex, host: &HostId) -> HostNow {
         HostNow {
             presence: self.presence.get(host).copied().unwrap_or(Presence::Unknown),
             standing: self.standing.get(host).copied().unwrap_or(Standing::Eligible),
@@ -147,6 +148,7 @@ impl Sim {
         for round in 0.. {
             assert!(round < 500, "decisions do not come to an end: {:?}", self.rollout.decide(self.now, &self.world));
             let events = self.rollout.decide(self.now, &self.world);
+            assert_eq!(events, self.rollout.decide(self.now, &Look::default().at(&self.world)), "a look that remembers sees the same");
             if events.is_empty() {
                 return;
             }

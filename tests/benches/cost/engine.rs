@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput};
 use patchwave::rollout::plan::SealedPlan;
-use patchwave::rollout::{Event, HostIndex, Recorded, Rollout, RolloutState};
+use patchwave::rollout::{Event, HostIndex, Look, Recorded, Rollout, RolloutState};
 use patchwave::rollout_log;
 use patchwave_common::domain::policy::Amount;
 use patchwave_common::domain::{DirectiveProgress, Generation};
@@ -49,7 +49,7 @@ fn carry_out(sealed: &SealedPlan, world: &World) -> (Rollout, u64) {
     run.fold(Event::Created { by: alice(), plan: sealed.root });
     run.fold(Event::Started { by: alice() });
     while matches!(run.rollout.state(), RolloutState::Running | RolloutState::CatchingUp) {
-        for event in run.rollout.decide(START, world) {
+        for event in run.rollout.decide(START, &Look::default().at(world)) {
             let (asked, ordered) = match &event {
                 Event::StageRequested { hosts } => (hosts.clone(), Vec::new()),
                 Event::Released { hosts } => (Vec::new(), hosts.iter().map(|order| order.host).collect::<Vec<HostIndex>>()),

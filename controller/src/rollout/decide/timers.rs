@@ -17,7 +17,7 @@ impl Rollout {
     pub(in crate::rollout) fn now(&self, host: HostIndex, view: &dyn crate::rollout::view::Liveness) -> HostNow {
         self.plan
             .host(host)
-            .map_or(HostNow { presence: Presence::Unknown, standing: Standing::Eligible, claimed_by: None }, |id| view.host(id))
+            .map_or(HostNow { presence: Presence::Unknown, standing: Standing::Eligible, claimed_by: None }, |id| view.host(host, id))
     }
 
     /// When the silence of a host that has begun becomes harm (rule 1). Healthy hosts are watched through their soak.

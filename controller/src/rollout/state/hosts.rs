@@ -151,3 +151,27 @@ impl HostStates {
         self.phase.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_takes_tens_of_bytes() {
+        let one = HostStates::new(1);
+        // Every field by name, so that a new one is counted.
+        let HostStates { phase, staging, cause, not_staged, flags, tries, generation, since, staging_since, details, take_backs } = &one;
+        let columns = [
+            size_of_val(phase.as_slice()),
+            size_of_val(staging.as_slice()),
+            size_of_val(cause.as_slice()),
+            size_of_val(not_staged.as_slice()),
+            size_of_val(flags.as_slice()),
+            size_of_val(tries.as_slice()),
+            size_of_val(generation.as_slice()),
+            size_of_val(since.as_slice()),
+            size_of_val(staging_since.as_slice()),
+        ];
+        assert_eq!((columns.iter().sum::<usize>(), details.len(), take_backs.len()), (39, 0, 0));
+    }
+}
