@@ -18,7 +18,7 @@ mod session;
 mod target;
 mod text;
 mod time;
-mod version;
+pub mod version;
 
 pub use digest::{Digest, DigestBuilder};
 pub use directive::{
@@ -40,4 +40,4 @@ pub use session::{DirectiveHistory, FromAgent, Hello, StopCause, ToAgent};
 pub use target::{PackageTarget, TargetSet};
 pub use text::{ParseError, clean_text, steers_output};
 pub use time::{Timestamp, parse_duration, show_duration};
-pub use version::compare_debian;
+pub use version::{Ecosystem, InvalidVersion, compare_debian};
