@@ -5,6 +5,7 @@
 //! pure engine that decides. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
 
 pub mod access;
+pub mod advisory;
 pub mod app;
 pub mod cli;
 pub mod conductor;

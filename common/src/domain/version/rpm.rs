@@ -3,7 +3,7 @@
 //! What `rpm -q` prints is read as well: with the package's name before it (NEVRA), names order first, and an architecture at the end
 //! orders as the end of the release, which it looks like. Neither version nor release can hold a `-`, so a second one ends a name.
 //!
-//! Segments are compared by the crate `rpm-version` 0.5, by rpm's own maintainer in Rust: it agrees with all known comparisons, depends on
+//! Segments are compared by the crate `rpm-version` 0.5, by the maintainer of the crate `rpm`: it agrees with all known comparisons, depends on
 //! nothing and takes numbers of any length. Its own reading of names is not used: it takes the last part of `2.0` for an architecture.
 
 use std::cmp::Ordering;
