@@ -29,7 +29,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(1_200);
 pub struct SourceCopy {
     folder: tempfile::TempDir,
     target: PathBuf,
-    locked: bool,
+    /// Whether this workspace's dependencies are all that it has.
+    same_dependencies: bool,
 }
 
 impl SourceCopy {
@@ -51,7 +52,7 @@ impl SourceCopy {
         // The test's own place is TARGET/release/deps.
         let test = std::env::current_exe().context("cannot find this test's own file")?;
         let target = test.ancestors().nth(3).context("this test does not run from cargo's target directory")?.to_owned();
-        let copied = Self { folder, target, locked: true };
+        let copied = Self { folder, target, same_dependencies: true };
         copied.change("Cargo.lock", |lock| {
             let ours = lock.split("\n\n").map(|package| {
                 let is_ours = package.contains("name = \"patchwave") && !package.contains("\nsource = ");
@@ -68,15 +69,14 @@ impl SourceCopy {
         Ok(copied)
     }
 
-    /// Agent, controller and what both share as they stood at a release's commit, in a workspace that has this one's dependencies. `None`, with the
-    /// reason, where this workspace is no git repository with that commit.
+    /// Agent, controller and what both share as they stood at a release's commit, in a workspace that has this one's dependencies and what
+    /// an edit of its manifest adds. `None`, with the reason, where this workspace is no git repository with that commit.
     ///
     /// # Errors
     /// If a file cannot be copied.
     pub fn of_release(commit: &str, version: &str) -> Result<std::result::Result<Self, String>> {
         let mut copied = Self::with_version(version)?;
-        // Resolved without the network; the older crates need nothing that this workspace has not.
-        copied.locked = false;
+        copied.same_dependencies = false;
         let archive = copied.folder.path().join("release.tar");
         let parts = ["proto", "common", "agent", "controller", "deploy/systemd"];
         let mut git = limited(BUILD_LIMIT, "git");
@@ -169,8 +169,10 @@ impl SourceCopy {
     /// Naming the whole workspace gives every dependency the features that it was compiled with before.
     fn build(&self, targets: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
         let mut cargo = limited(BUILD_LIMIT, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--release", "--workspace", "--offline", "--message-format", "json"]);
-        cargo.args(self.locked.then_some("--locked")).args(targets);
+        cargo.args(["build", "--release", "--workspace", "--message-format", "json"]).args(targets);
+        if self.same_dependencies {
+            cargo.args(["--offline", "--locked"]);
+        }
         let built = finish(cargo.current_dir(self.folder.path()).env("CARGO_TARGET_DIR", &self.target))?;
         if !built.status.success() {
             bail!("cargo build {}: {}", targets.join(" "), built.stderr);

@@ -56,13 +56,6 @@ impl Exchange {
         Self { have: None, acknowledged, stage: Stage::Idle, dirty: true, want_full: false, last_full_ms: None }
     }
 
-    /// For the hello: the newest content known on this host; before it was read, the one that the controller should have. So a controller
-    /// that lost it notices.
-    #[must_use]
-    pub fn claimed(&self) -> Option<Digest> {
-        self.have.or(self.acknowledged)
-    }
-
     /// What the controller has on disk, as far as known.
     #[must_use]
     pub fn acknowledged(&self) -> Option<Digest> {
@@ -158,11 +151,13 @@ impl Exchange {
 
     /// Time passed: an answer that did not come makes the content due again.
     pub fn tick(&mut self, now_ms: u64) {
-        if let Stage::Unanswered { since_ms, .. } = self.stage
+        if let Stage::Unanswered { digest, since_ms } = self.stage
             && now_ms >= since_ms.saturating_add(ANSWER_WAIT_MS)
         {
             self.stage = Stage::Idle;
             self.dirty = true;
+            // It was asked for although an earlier answer acknowledged it: that answer does not count.
+            self.want_full |= self.acknowledged == Some(digest);
         }
     }
 

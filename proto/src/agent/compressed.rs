@@ -2,6 +2,7 @@
 //!
 //! Only what is large is compressed, so that a heartbeat costs nothing; and only for a controller whose welcome says that it reads it.
 
+use std::borrow::Cow;
 use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
@@ -9,6 +10,7 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use prost::Message as _;
 
+use super::lines::{from_lines, to_lines};
 use super::{MAX_MESSAGE_BYTES, WireError};
 use crate::fleet::v1 as wire;
 use wire::agent_message::Message;
@@ -24,13 +26,28 @@ pub fn compressed(message: wire::AgentMessage) -> wire::AgentMessage {
     if message.encoded_len() < WORTH_IT_BYTES {
         return message;
     }
-    let plain = message.encode_to_vec();
+    let plain = with_lines(&message).encode_to_vec();
     let mut encoder = ZlibEncoder::new(Vec::with_capacity(plain.len() / 2), Compression::default());
     // Neither can fail: the encoder writes into memory.
     match encoder.write_all(&plain).and_then(|()| encoder.finish()) {
         Ok(bytes) if bytes.len() < plain.len() => wire::AgentMessage { message: Some(Message::Compressed(bytes)) },
         _ => message,
     }
+}
+
+/// The message with its packages as lines, which zlib makes more of.
+fn with_lines(message: &wire::AgentMessage) -> Cow<'_, wire::AgentMessage> {
+    let Some(Message::Inventory(delta)) = &message.message else { return Cow::Borrowed(message) };
+    let Some(lines) = to_lines(&delta.changed) else { return Cow::Borrowed(message) };
+    let delta = wire::InventoryDelta {
+        base_digest: delta.base_digest.clone(),
+        digest: delta.digest.clone(),
+        manager: delta.manager.clone(),
+        changed: Vec::new(),
+        removed: delta.removed.clone(),
+        lines,
+    };
+    Cow::Owned(wire::AgentMessage { message: Some(Message::Inventory(delta)) })
 }
 
 /// What was compressed. Reads no more than a message may have, and no more than an honest one swells to.
@@ -44,6 +61,10 @@ pub(super) fn expanded(bytes: &[u8]) -> Result<Message, WireError> {
     match wire::AgentMessage::decode(plain.as_slice()).ok().and_then(|message| message.message) {
         // Once is enough; a message within a message within a message would be a way to take time.
         None | Some(Message::Compressed(_)) => Err(WireError::Unknown("compressed message")),
+        Some(Message::Inventory(mut delta)) if !delta.lines.is_empty() => {
+            delta.changed.append(&mut from_lines(&std::mem::take(&mut delta.lines))?);
+            Ok(Message::Inventory(delta))
+        }
         Some(message) => Ok(message),
     }
 }

@@ -5,6 +5,7 @@
 mod compressed;
 mod directive;
 mod facts;
+mod lines;
 mod messages;
 mod packages;
 #[cfg(test)]

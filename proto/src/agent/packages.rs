@@ -80,6 +80,7 @@ pub(super) fn encode_inventory(delta: &InventoryDelta) -> wire::InventoryDelta {
         manager: delta.manager.as_str().to_owned(),
         changed: delta.changed.iter().map(encode_package).collect(),
         removed: delta.removed.iter().map(encode_id).collect(),
+        lines: String::new(),
     }
 }
 

@@ -42,6 +42,9 @@ impl Older {
             ".find(|feature| !Feature::ALL.contains(&feature.0.as_str()) || std::env::var(\"{LACKS}\").is_ok_and(|lacks| lacks == feature.0))"
         );
         copy.edit("agent/src/patching/machine/admission.rs".as_ref(), find, &lacking)?;
+        // The one feature of a dependency that the older release has and this one has not.
+        let (subscriber, json) = ("tracing-subscriber = { version = \"0.3\", features = [", "\"json\"] }");
+        copy.edit("Cargo.toml".as_ref(), &format!("{subscriber}{json}"), &format!("{subscriber}\"env-filter\", {json}"))?;
         let binaries = copy.build_programs()?;
         Ok(Some(Self { binaries, copy }))
     }

@@ -111,7 +111,7 @@ const ORDINARY_PRIORITY: i32 = 500;
 /// The origin of a version that several indexes may offer: a security archive first, else the highest priority, else the first.
 fn origin_of(row: &Row, origins: &HashMap<String, Origin>) -> Origin {
     let mut known: Vec<(i32, &Origin)> =
-        row.indexes.iter().filter_map(|(priority, index)| Some((*priority, origins.get(index)?))).collect();
+        row.indexes.iter().filter_map(|(priority, index)| Some((*priority, origins.get(&**index)?))).collect();
     known.retain(|(_, origin)| **origin != Origin { suite: "now".to_owned(), ..Origin::default() });
     known.sort_by_key(|(priority, origin)| (!origin.is_security(), -priority));
     known.first().map(|(_, origin)| (*origin).clone()).unwrap_or_default()
@@ -161,7 +161,7 @@ mod tests {
         let row = |indexes: &[&str]| Row {
             version: "1".to_owned(),
             priority: 500,
-            indexes: indexes.iter().map(|index| (500, (*index).to_owned())).collect(),
+            indexes: indexes.iter().map(|index| (500, (*index).into())).collect(),
         };
         assert_eq!(origin_of(&row(&["main", "security"]), &origins).label, "Debian-Security");
         assert_eq!(origin_of(&row(&["status", "main"]), &origins).label, "Debian");

@@ -5,7 +5,8 @@
 //! Terms: an *index* is one archive's list of packages as apt names it (`URI suite/component architecture Packages`); a version's
 //! *row* tells its priority and the indexes that offer it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use patchwave_common::domain::{Architecture, Digest, Origin, PackageName, PackageVersion, clean_text};
 
@@ -31,8 +32,8 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     pub(crate) version: String,
     pub(crate) priority: i32,
-    /// Indexes (and dpkg's own status) that have it, with their priority.
-    pub(crate) indexes: Vec<(i32, String)>,
+    /// Indexes (and dpkg's own status) that have it, with their priority. A name is stored once for all the rows that one output has.
+    pub(crate) indexes: Vec<(i32, Arc<str>)>,
 }
 
 impl Table {
@@ -44,6 +45,7 @@ impl Table {
 /// Parses the version tables of `apt-cache policy NAME…`.
 pub(crate) fn parse_tables(text: &str) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
+    let mut names: HashSet<Arc<str>> = HashSet::new();
     for line in text.lines() {
         let body = line.trim();
         if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with(' ') && !name.is_empty()) {
@@ -64,10 +66,20 @@ pub(crate) fn parse_tables(text: &str) -> Vec<Table> {
             && let Some((priority, index)) = body.split_once(' ')
             && let Ok(priority) = priority.parse()
         {
-            row.indexes.push((priority, index.trim().to_owned()));
+            row.indexes.push((priority, once(&mut names, index.trim())));
         }
     }
     tables
+}
+
+/// The same name again is the same text in memory: thousands of rows name a handful of indexes.
+fn once(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = name.into();
+    names.insert(Arc::clone(&new));
+    new
 }
 
 /// ` *** 1.0 500` or `     1.0 500 (phased 10%)`: exactly five characters, then the version.
@@ -206,7 +218,7 @@ mod tests {
         assert_eq!((security.codename.as_str(), security.component.as_str()), ("bookworm-security", "main"));
         assert_eq!(security.site, "127.0.0.1");
         let tables = parse_tables(TABLES);
-        assert!(indexes.contains_key(&tables[0].rows[0].indexes[0].1), "both outputs name an index alike");
+        assert!(indexes.contains_key(&*tables[0].rows[0].indexes[0].1), "both outputs name an index alike");
     }
 
     #[test]
@@ -225,7 +237,7 @@ mod tests {
         let tables = parse_tables(
             "a:\n  Installed: 1\n  Candidate: 2\n  Version table:\n     2 500 (phased 10%)\n        500 http://m x Packages\n",
         );
-        assert_eq!(tables[0].row("2").unwrap().indexes, [(500, "http://m x Packages".to_owned())]);
+        assert_eq!(tables[0].row("2").unwrap().indexes, [(500, "http://m x Packages".into())]);
     }
 
     proptest! {

@@ -259,7 +259,10 @@ impl World {
                 self.torn |= self.up.front().is_some_and(said_once);
                 self.up.pop_front();
             }
-            Step::LoseDown => drop(self.down.pop_front()),
+            Step::LoseDown => {
+                self.torn |= self.down.front().is_some_and(answers_once);
+                self.down.pop_front();
+            }
             Step::DoubleUp => {
                 self.torn |= self.up.front().is_some_and(said_once);
                 self.up.extend(self.up.front().cloned());
@@ -269,7 +272,10 @@ impl World {
                 self.torn |= self.up.iter().any(said_once);
                 self.up.rotate_right(usize::from(self.up.len() > 1));
             }
-            Step::ReorderDown => self.down.rotate_right(usize::from(self.down.len() > 1)),
+            Step::ReorderDown => {
+                self.torn |= self.down.iter().any(answers_once);
+                self.down.rotate_right(usize::from(self.down.len() > 1));
+            }
             Step::Prepared => self.prepared(),
             Step::Change { package, version } => {
                 self.versions[*package] = *version;
@@ -353,26 +359,57 @@ impl World {
     }
 }
 
+/// What a hello is answered with, if the controller has something else; or that it needs everything.
+fn answers_once(message: &ToAgent) -> bool {
+    matches!(message, ToAgent::InventoryAnswer { .. } | ToAgent::CandidatesAnswer { .. })
+}
+
 fn said_once(message: &FromAgent) -> bool {
     matches!(message, FromAgent::Hello(_) | FromAgent::Facts(_) | FromAgent::Progress { .. })
 }
 
+fn agree(steps: &[Step], eager: bool) -> Result<(), TestCaseError> {
+    let mut world = World::new(eager);
+    for step in steps {
+        world.take(step);
+    }
+    prop_assert!(world.calm_down(), "they never fall silent");
+    prop_assert_eq!(world.controller.inventory.as_ref().map(Inventory::digest), Some(inventory(&world.versions).digest()));
+    prop_assert_eq!(world.controller.candidates.as_ref(), Some(&world.candidates));
+    prop_assert_eq!(&world.controller.facts, &world.facts);
+    let known = world.controller.history.as_ref().map(|history| &history.progress);
+    prop_assert_eq!(known.and_then(|progress| progress.last()), world.history.progress.last());
+    prop_assert_eq!(world.acknowledged.0, Some(inventory(&world.versions).digest()), "what is kept on disk is what the controller has");
+    Ok(())
+}
+
+#[test]
+fn a_package_that_goes_back_while_the_answer_to_its_change_is_lost_is_told() {
+    use Step::{Change, Connect, Down, Prepared, Up, Wait};
+    let changed_then_changed_back = [
+        vec![Connect, Up, Down, Prepared, Up, Up, Down, Down, Change { package: 0, version: 2 }, Prepared, Up],
+        // The link is given up before the answer is heard.
+        vec![Wait(30), Change { package: 0, version: 1 }],
+    ];
+    agree(&changed_then_changed_back.concat(), false).unwrap();
+}
+
+#[test]
+fn what_was_asked_for_again_and_lost_is_sent_again_although_an_older_answer_acknowledged_it() {
+    use Step::{Connect, Down, LoseUp, Prepared, ReorderUp, Restore, Up};
+    let steps = [
+        vec![Connect, Up, Down, Down, Prepared, Down, ReorderUp, Up, Down, Restore { empty: false }],
+        vec![Connect, Up, Down, Prepared, LoseUp, Down, Down, LoseUp],
+    ];
+    agree(&steps.concat(), true).unwrap();
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn agent_and_controller_agree_once_the_network_is_calm(steps in proptest::collection::vec(step(), 0..120), eager in any::<bool>()) {
-        let mut world = World::new(eager);
-        for step in &steps {
-            world.take(step);
-        }
-        prop_assert!(world.calm_down(), "they never fall silent");
-        prop_assert_eq!(world.controller.inventory.as_ref().map(Inventory::digest), Some(inventory(&world.versions).digest()));
-        prop_assert_eq!(world.controller.candidates.as_ref(), Some(&world.candidates));
-        prop_assert_eq!(&world.controller.facts, &world.facts);
-        let known = world.controller.history.as_ref().map(|history| &history.progress);
-        prop_assert_eq!(known.and_then(|progress| progress.last()), world.history.progress.last());
-        prop_assert_eq!(world.acknowledged.0, Some(inventory(&world.versions).digest()), "what is kept on disk is what the controller has");
+        agree(&steps, eager)?;
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! kill -9: child processes write and acknowledge on their standard output, are killed at random moments, and every acknowledged write
-//! is there.
+//! is there. Of sled's stores one in several hundred does not open again on a busy machine: it has to say so, and how to go on.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,15 @@ use super::Bed;
 use super::damage::copy;
 use crate::store::dice::{Dice, number_from};
 use crate::store::testing::*;
-use crate::store::{Change, Guard, Store, StoreHandle, StoreRead, Write, open};
+use crate::store::{Change, Guard, Store, StoreError, StoreHandle, StoreRead, Write, open};
 
 /// Kills of each kind of store; `PATCHWAVE_TESTS_STORE_KILLS` asks for more.
 const KILLS: u64 = 100;
 /// Stores among which the kills are shared out, so that each has many and none grows large. As many children run at once.
 const CHAINS: usize = 4;
 pub(super) const TASKS: usize = 6;
+/// The kind that may refuse to open what a kill left, and the largest share of kills after which it may: one in so many.
+const MAY_REFUSE: (&str, usize) = ("sled", 20);
 const CHILD: &str = "store::contract::crash::child_that_writes_until_it_is_killed";
 const KIND_VARIABLE: &str = "PATCHWAVE_TEST_STORE_KIND";
 const PATH_VARIABLE: &str = "PATCHWAVE_TEST_STORE_PATH";
@@ -29,19 +31,23 @@ pub(super) fn every_acknowledged_write_survives_kill_9(bed: Bed) {
     let kills = usize::try_from(number_from("PATCHWAVE_TESTS_STORE_KILLS", KILLS)).unwrap().div_ceil(CHAINS);
     let chains: Vec<Dice> = (0..CHAINS).map(|_| Dice::new(dice.next())).collect();
     let kind = bed.kind;
-    let acknowledged: u64 = std::thread::scope(|scope| {
+    let (acknowledged, refused) = std::thread::scope(|scope| {
         let chains: Vec<_> = chains.into_iter().map(|dice| scope.spawn(move || kill_often(kind, kills, dice))).collect();
-        chains.into_iter().map(|chain| chain.join().unwrap()).sum()
+        chains.into_iter().map(|chain| chain.join().unwrap()).fold((0, 0), |sum, chain| (sum.0 + chain.0, sum.1 + chain.1))
     });
-    println!("{kind}: {} kills, {acknowledged} acknowledged writes, all there", kills * CHAINS);
+    let kills = kills * CHAINS;
+    println!("{kind}: {kills} kills, {acknowledged} acknowledged writes, all there but those of {refused} stores that were refused");
+    let permitted = if kind == MAY_REFUSE.0 { kills.div_ceil(MAY_REFUSE.1) } else { 0 };
+    assert!(refused <= permitted, "{kind}: {refused} stores of {kills} were refused");
 }
 
-/// Kills one child after the other on one store; gives the number of acknowledged writes.
-fn kill_often(kind: &'static str, kills: usize, mut dice: Dice) -> u64 {
+/// Kills one child after the other on one store; gives the number of acknowledged writes and how many stores were refused, each of which
+/// the next one took the place of.
+fn kill_often(kind: &'static str, kills: usize, mut dice: Dice) -> (u64, usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut there = [0_u64; TASKS];
-    let mut total = 0;
+    let (mut total, mut refused) = (0, 0);
     for run in 0..kills {
         let mut acknowledged = there;
         // One in five at any moment after its start, which may be while it opens the store; the others at any moment of their work.
@@ -58,16 +64,29 @@ fn kill_often(kind: &'static str, kills: usize, mut dice: Dice) -> u64 {
             copy(&path, &copied);
         }
         let nobody_starts = STARTING.read().unwrap();
-        let store = open(kind, looked_at).unwrap_or_else(|error| panic!("{kind}, run {run}: {error}"));
-        store.verify().unwrap();
-        for (task, &promised) in acknowledged.iter().enumerate() {
-            there[task] = check_task(store.as_ref(), task, promised, run);
+        match open(kind, looked_at) {
+            Ok(store) => {
+                store.verify().unwrap();
+                for (task, &promised) in acknowledged.iter().enumerate() {
+                    there[task] = check_task(store.as_ref(), task, promised, run);
+                }
+            }
+            Err(error @ StoreError::Damaged { .. }) => {
+                assert!(error.to_string().contains("`patchwave restore`"), "{kind}, run {run}: {error}");
+                refused += 1;
+                there = [0; TASKS];
+                remove(&path);
+            }
+            Err(error) => panic!("{kind}, run {run}: {error}"),
         }
-        drop(store);
         drop(nobody_starts);
-        let _there_is_none = std::fs::remove_file(&copied).or_else(|_| std::fs::remove_dir_all(&copied));
+        remove(&copied);
     }
-    total
+    (total, refused)
+}
+
+fn remove(store: &Path) {
+    let _there_may_be_none = std::fs::remove_file(store).or_else(|_| std::fs::remove_dir_all(store));
 }
 
 /// Held for reading while this process has a store open: a child that is being started shares its locks until it has become itself.
