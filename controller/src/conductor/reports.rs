@@ -26,7 +26,7 @@ impl Conductor {
                 batch.reconcile(&id, host, rollout.revision());
             }
         }
-        if let Some(history) = hello.directive.as_ref().filter(|_| !self.claims.contains_key(host))
+        if let Some(history) = hello.directive.as_ref().filter(|history| self.claim_for(host, history.generation).is_none())
             && let Some(progress) = history.current()
         {
             // Loaded so that it can say how it ended, also where that is long ago.
@@ -40,13 +40,19 @@ impl Conductor {
 
     /// News of a directive on an open stream.
     pub(super) async fn progress(&mut self, host: &HostId, generation: Generation, progress: &DirectiveProgress, batch: &mut Batch) {
-        let Some((rollout, _)) = self.claims.get(host).cloned() else {
+        let Some(rollout) = self.claim_for(host, generation).cloned() else {
             if self.is_answered_first(host, generation, progress) {
                 self.ended(host, generation, progress, batch);
             }
             return;
         };
         self.progress_of(&rollout, host, generation, progress, batch).await;
+    }
+
+    /// The rollout that orders the host, where that may be about a directive of this generation. One that is newer than the claim was given
+    /// after the backup that was restored: the claim's rollout knows nothing of it, and nobody else will say that it is over.
+    fn claim_for(&self, host: &HostId, generation: Generation) -> Option<&RolloutId> {
+        self.claims.get(host).filter(|(_, claimed)| generation <= *claimed).map(|(rollout, _)| rollout)
     }
 
     async fn progress_of(

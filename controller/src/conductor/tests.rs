@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, Timestamp, ToAgent};
+use patchwave_common::domain::{DirectiveProgress, Generation, HostId, InstanceId, RolloutId, Timestamp, ToAgent};
 use patchwave_common::runtime::clock::{Clock, ManualClock, SystemClock};
 use tokio_stream::StreamExt as _;
 
@@ -81,6 +81,20 @@ async fn a_host_that_nobody_orders_is_told_once_what_becomes_of_its_directive() 
     let told = desk.reports(DirectiveProgress::Healthy).await;
     assert!(matches!(told.as_slice(), [ToAgent::Conclude { generation, .. }] if *generation == GENERATION), "{told:?}");
     assert!(desk.reports(DirectiveProgress::TakenBack).await.is_empty(), "an end needs no word");
+}
+
+#[tokio::test]
+async fn a_directive_newer_than_the_claim_was_given_after_the_backup_and_is_brought_to_its_end() {
+    for (claimed, told) in [(GENERATION.counter - 4, 1), (GENERATION.counter, 0), (GENERATION.counter + 1, 0)] {
+        let mut desk = Desk::new().await;
+        let claim = (RolloutId::parse("r-1").unwrap(), Generation { counter: claimed, ..GENERATION });
+        let host = desk.host.clone();
+        desk.conductor.ask(move |conductor| conductor.claims.insert(host, claim)).await.unwrap();
+        let messages = desk.reports(DirectiveProgress::Healthy).await;
+        let concluded =
+            messages.iter().filter(|message| matches!(message, ToAgent::Conclude { generation, .. } if *generation == GENERATION));
+        assert_eq!(concluded.count(), told, "claimed with {claimed}: {messages:?}");
+    }
 }
 
 #[tokio::test]
