@@ -1,4 +1,4 @@
-//! Names of things: hosts, rollouts, policies, operators, tokens.
+//! Names of things: hosts, rollouts, policies, operators, tokens, advisories.
 
 use super::text::{checked_string, is_token};
 
@@ -36,4 +36,9 @@ checked_string!(
     /// A group of hosts that replace one another, or a site that shares a mirror.
     GroupName, "group name", "1 to 64 letters, digits, '-', '_' and '.', starting with a letter or digit",
     |value| is_token(value, 64, "-_.")
+);
+checked_string!(
+    /// An advisory or one of its aliases, as its database names it, e.g. `CVE-2026-1234` or `DSA-5678-1`.
+    AdvisoryId, "advisory id", "1 to 128 letters, digits, '-', '_', '.' and ':', starting with a letter or digit",
+    |value| is_token(value, 128, "-_.:")
 );

@@ -5,7 +5,7 @@ use patchwave_common::runtime::telemetry;
 
 use super::commands::{
     audit, backup, completions, context, events, halt, host, init, operator, package, policy, quarantine, restore, rollout, serve, token,
-    update,
+    update, version,
 };
 use super::output::Format;
 
@@ -118,6 +118,9 @@ pub enum Command {
     /// Which controller this command line talks to, and as whom
     #[command(subcommand)]
     Context(context::ContextCommand),
+    /// How versions of packages are ordered; needs no controller
+    #[command(subcommand)]
+    Version(version::VersionCommand),
     /// Print completions for a shell
     Completions(completions::CompletionsArguments),
 }

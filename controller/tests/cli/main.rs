@@ -5,6 +5,7 @@ mod fake;
 mod fleet_of_one;
 mod follow;
 mod help;
+mod offline;
 mod operators;
 mod program;
 mod refusals;

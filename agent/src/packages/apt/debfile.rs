@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::control::paragraphs;
 use super::layout::Layout;
 use super::status::read_text;
 use crate::packages::{PackageError, process};
+use patchwave_common::domain::dpkg::paragraphs;
 
 /// How long unpacking may take: a control archive is a few kilobytes, the largest packages hold a gigabyte.
 const CONTROL_LIMIT_SECS: u64 = 60;

@@ -5,7 +5,6 @@
 
 mod blocks;
 mod candidates;
-mod control;
 mod debfile;
 mod fetch;
 mod files;

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use patchwave_common::domain::{PackageId, PackageVersion};
 
-use super::control::paragraphs;
 use super::files::{Files, content};
 use super::layout::Layout;
 use super::shelf::Shelf;
 use super::status::read_text;
 use super::{debfile, fetch};
 use crate::packages::{PackageError, StagedFile};
+use patchwave_common::domain::dpkg::paragraphs;
 
 /// Bound on a control file; those of Debian's largest packages are some 10 KB.
 const CONTROL_MAX_BYTES: u64 = 1024 * 1024;

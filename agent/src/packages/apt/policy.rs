@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use patchwave_common::domain::{Architecture, Digest, Origin, PackageName, PackageVersion, clean_text};
 
-use super::control::paragraphs;
-use super::status::source_of;
+use patchwave_common::domain::dpkg::{paragraphs, source_of};
 
 /// Bound on one field of a Release file; real ones are a word or two.
 const ORIGIN_FIELD_MAX_CHARS: usize = 128;

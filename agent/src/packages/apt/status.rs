@@ -7,12 +7,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use patchwave_common::domain::{
-    Architecture, InstallState, InstalledPackage, Inventory, Manager, Mark, PackageId, PackageName, PackageVersion,
-};
+use patchwave_common::domain::dpkg::{self, Paragraph, installed_package, paragraphs};
+use patchwave_common::domain::{Architecture, InstalledPackage, Inventory, Manager, Mark, PackageId, PackageName};
 
 use super::blocks::for_each_block;
-use super::control::{self, Paragraph, paragraphs};
 use super::fingerprint;
 use super::layout::Layout;
 use crate::packages::{Fingerprint, PackageError};
@@ -42,7 +40,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// The `Conffiles` lines: path, recorded hash, flags.
     pub(crate) fn conffiles(&self) -> impl Iterator<Item = &str> {
-        control::lines(&self.conffiles)
+        dpkg::lines(&self.conffiles)
     }
 }
 
@@ -232,36 +230,14 @@ pub(crate) fn parse<'a>(texts: impl Iterator<Item = &'a str>, marks: &Marks<'_>)
 
 /// `None` for a package that is not there.
 fn entry(id: &PackageId, paragraph: &Paragraph<'_>) -> Option<Entry> {
-    let mut words = paragraph.get("Status")?.split_whitespace();
-    let (want, error, state) = (words.next()?, words.next()?, words.next()?);
-    let state = match state {
-        "not-installed" => return None,
-        "config-files" => InstallState::ConfigFiles,
-        "installed" if error == "ok" => InstallState::Installed,
-        _ => InstallState::Incomplete,
-    };
-    let version = paragraph.get("Version").or_else(|| paragraph.get("Config-Version"))?;
-    let version = PackageVersion::parse(version).ok()?;
-    let (source, source_version) = source_of(paragraph, &id.name, &version);
-    let package = InstalledPackage { id: id.clone(), version, source, source_version, state, mark: Mark::Manual, held: want == "hold" };
+    let package = installed_package(id.clone(), paragraph)?;
     Some(Entry { package, conffiles: String::new(), multi_arch_same: paragraph.get("Multi-Arch") == Some("same") })
-}
-
-/// `Source: name` or `Source: name (version)`; without the field both are the binary package's own.
-pub(crate) fn source_of(paragraph: &Paragraph<'_>, name: &PackageName, version: &PackageVersion) -> (PackageName, PackageVersion) {
-    let Some(field) = paragraph.get("Source") else {
-        return (name.clone(), version.clone());
-    };
-    let (source, rest) = field.split_once(' ').unwrap_or((field, ""));
-    let told = rest.trim_ascii().trim_start_matches('(').trim_end_matches(')');
-    // What is the same is shared: a host keeps an inventory in memory all the time.
-    let told = if told.is_empty() || told == version.as_str() { None } else { PackageVersion::parse(told).ok() };
-    (PackageName::parse(source).unwrap_or_else(|_| name.clone()), told.unwrap_or_else(|| version.clone()))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use patchwave_common::domain::InstallState;
     use proptest::prelude::*;
 
     use super::*;

@@ -17,6 +17,7 @@ pub mod rollout;
 pub mod serve;
 pub mod token;
 pub mod update;
+pub mod version;
 
 use super::arguments::Command;
 use super::error::CliError;
@@ -41,6 +42,7 @@ pub async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(),
         Command::Events(arguments) => events::run(arguments, session).await?,
         Command::Audit(command) => audit::run(command, session).await?,
         Command::Context(command) => context::run(command, session)?,
+        Command::Version(command) => version::run(command, session.printer)?,
         Command::Completions(arguments) => completions::run(&arguments, session.printer)?,
     }
     Ok(session.printer.finish()?)

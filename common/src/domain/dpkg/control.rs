@@ -7,30 +7,30 @@ const USUAL_FIELDS: usize = 24;
 
 /// One paragraph's fields in the order of the file. Borrowed from the text.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Paragraph<'a> {
+pub struct Paragraph<'a> {
     fields: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Paragraph<'a> {
     /// The value of a field, its continuation lines included; names are compared without regard to case, as dpkg does.
-    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+    pub fn get(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 }
 
 /// A value's lines, trimmed, without empty ones.
-pub(crate) fn lines(value: &str) -> impl Iterator<Item = &str> {
+pub fn lines(value: &str) -> impl Iterator<Item = &str> {
     value.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
 /// The paragraphs of a text, empty ones left out.
-pub(crate) fn paragraphs(text: &str) -> Paragraphs<'_> {
+pub fn paragraphs(text: &str) -> Paragraphs<'_> {
     Paragraphs { rest: text }
 }
 
 /// See [`paragraphs`].
 #[derive(Debug)]
-pub(crate) struct Paragraphs<'a> {
+pub struct Paragraphs<'a> {
     rest: &'a str,
 }
 
