@@ -2,13 +2,14 @@
 //!
 //! Requests come in through `server` (TLS, one port), pass `access` (who may call what) and reach `services`. `fleet` is what is known of
 //! hosts now, `sessions` are their open streams. `conductor` carries rollouts out and is the only one that touches them; `rollout` is the
-//! pure engine that decides. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
+//! pure engine that decides. `advisory` is what is known of holes, pure as well, and `feeds` is how it comes in. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
 
 pub mod access;
 pub mod advisory;
 pub mod app;
 pub mod cli;
 pub mod conductor;
+pub mod feeds;
 pub mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use patchwave_common::runtime::telemetry;
 
 use super::commands::{
-    audit, backup, completions, context, events, halt, host, init, operator, package, policy, quarantine, restore, rollout, serve, token,
-    update, version,
+    advisory, audit, backup, completions, context, events, halt, host, init, operator, package, policy, quarantine, restore, rollout,
+    serve, token, update, version,
 };
 use super::output::Format;
 
@@ -118,6 +118,9 @@ pub enum Command {
     /// Which controller this command line talks to, and as whom
     #[command(subcommand)]
     Context(context::ContextCommand),
+    /// Advisories: what they say of packages
+    #[command(subcommand)]
+    Advisory(advisory::AdvisoryCommand),
     /// How versions of packages are ordered; needs no controller
     #[command(subcommand)]
     Version(version::VersionCommand),

@@ -54,6 +54,10 @@ pub const TARGETS: &[Target] = table!(
     agent_state,
     certificate,
     versions,
+    osv_record,
+    kev,
+    ssvc,
+    epss,
 );
 
 /// The target of that name.

@@ -50,6 +50,7 @@ struct PointFile {
     #[serde(default)]
     description: String,
     values: Vec<String>,
+    unknown: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +109,14 @@ fn read_points(files: Vec<PointFile>) -> Result<Vec<Point>, TableError> {
             return Err(problem(field("values"), "a point has at least two values, each of them once, the mildest first"));
         }
         combinations = combinations.saturating_mul(point.values.len());
-        points.push(Point { name: point.name, description: point.description, values: point.values });
+        let unknown = point.unknown.map(|taken| {
+            let known = point.values.iter().position(|value| *value == taken);
+            known.ok_or_else(|| {
+                let taken = clean_text(&taken, MAX_WORD_CHARS);
+                problem(field("unknown"), format_args!("\"{taken}\" is none of its values {}", listed(&point.values)))
+            })
+        });
+        points.push(Point { unknown: unknown.transpose()?, name: point.name, description: point.description, values: point.values });
     }
     if combinations > MAX_COMBINATIONS {
         return Err(problem("point", format_args!("the values have {combinations} combinations; {MAX_COMBINATIONS} are allowed")));

@@ -3,10 +3,11 @@
 //!
 //! A *point* is a question about a hole on a host (is it known to be exploited?); its *values* are the possible answers, the mildest first.
 //! A *row* names values of some points, and matches whatever the others are; the first row that matches holds, and a table has one for every
-//! combination. An *outcome* is by when the hole must be closed. Where a point is unknown, every value of it is tried and the most cautious
-//! outcome holds: the soonest, and of two as soon the one that asks for an investigation. The decision says so.
+//! combination. An *outcome* is by when the hole must be closed. Where a point is unknown, its table may name the value that it is then taken
+//! to have; otherwise every value of it is tried and the most cautious outcome holds: the soonest, and of two as soon the one that asks for
+//! an investigation. The decision says which.
 //!
-//! `file` reads a table from TOML and proves that it is whole; `bod-26-04.toml` is one that comes with the program, and shows the form.
+//! `file` reads a table from TOML and proves that it is whole; `severity.toml` and `bod-26-04.toml` come with the program and show the form.
 
 mod file;
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub use file::{MAX_TABLE_BYTES, TableError, parse_table};
 
 /// Tables that come with the program. A test reads them, so that none is missing here.
 static BUILT_IN: LazyLock<Vec<Table>> = LazyLock::new(|| BUILT_IN_TEXTS.iter().flat_map(|text| parse_table(text)).collect());
-const BUILT_IN_TEXTS: [&str; 1] = [include_str!("bod-26-04.toml")];
+const BUILT_IN_TEXTS: [&str; 2] = [include_str!("severity.toml"), include_str!("bod-26-04.toml")];
 
 /// A decision table that has a row for every combination of its points' values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Point {
     pub description: String,
     /// The answers, the mildest first. At least two.
     pub values: Vec<String>,
+    /// Which of the values an unknown point has; none: whichever leads to the most cautious outcome.
+    pub unknown: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +103,8 @@ pub enum Basis {
     Known,
     /// Nobody knows (or what was said is no value of the point), and the outcome depends on it, alone or together with other unknown points.
     Assumed,
+    /// Nobody knows, and the table says which value that stands for.
+    Agreed,
     /// Nobody knows, and it makes no difference.
     Indifferent,
 }
@@ -109,6 +114,11 @@ impl Table {
     #[must_use]
     pub fn built_in(name: &str) -> Option<&'static Self> {
         BUILT_IN.iter().find(|table| table.name == name)
+    }
+
+    /// Names of the tables that come with the program.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|table| table.name.as_str())
     }
 
     /// The name by which a policy asks for it.
@@ -138,8 +148,9 @@ impl Table {
             .iter()
             .map(|point| known.get(&point.name).and_then(|value| point.values.iter().position(|it| it.eq_ignore_ascii_case(value.trim()))))
             .collect();
+        let taken: Vec<Option<usize>> = given.iter().zip(&self.points).map(|(given, point)| given.or(point.unknown)).collect();
         let possible: Vec<usize> = (0..self.row_of.len())
-            .filter(|&combination| self.values_of(combination).zip(&given).all(|(value, given)| given.is_none_or(|given| given == value)))
+            .filter(|&combination| self.values_of(combination).zip(&taken).all(|(value, taken)| taken.is_none_or(|taken| taken == value)))
             .collect();
         // Of equally cautious ones the last: values stand from the mildest to the worst, so it assumes the most.
         let chosen = possible.iter().copied().max_by_key(|&combination| self.outcome(combination).caution()).unwrap_or_default();
@@ -148,6 +159,7 @@ impl Table {
             value: point.values.get(value).map_or("", String::as_str),
             basis: match given.get(index) {
                 Some(Some(_)) => Basis::Known,
+                _ if point.unknown.is_some() => Basis::Agreed,
                 _ if self.is_indifferent(index, &possible) => Basis::Indifferent,
                 _ => Basis::Assumed,
             },
@@ -219,6 +231,7 @@ impl fmt::Display for Answer<'_> {
         match self.basis {
             Basis::Known => write!(formatter, "{} is {}", self.point.name, self.value),
             Basis::Assumed => write!(formatter, "{} is unknown, taken as {}", self.point.name, self.value),
+            Basis::Agreed => write!(formatter, "{} is unknown, which the table takes as {}", self.point.name, self.value),
             Basis::Indifferent => write!(formatter, "{} is unknown and makes no difference", self.point.name),
         }
     }

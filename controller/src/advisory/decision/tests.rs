@@ -151,6 +151,37 @@ fn an_operators_own_table_decides() {
 }
 
 #[test]
+fn an_unknown_point_is_taken_as_its_table_says_and_the_decision_tells_it() {
+    let agreed = OWN.replace("values = [\"internal\", \"internet\"]", "values = [\"internal\", \"internet\"]\nunknown = \"internal\"");
+    let table = parse_table(&agreed).unwrap();
+    let decision = table.decide(&known(&[("severity", "high")]));
+    assert_eq!(
+        decision.to_string(),
+        "with the next upgrade (row 3: severity is high; exposure is unknown, which the table takes as internal)"
+    );
+    let refused = parse_table(&agreed.replace("unknown = \"internal\"", "unknown = \"moon\"")).unwrap_err().to_string();
+    assert!(refused.contains("point[2].unknown: \"moon\" is none of its values internal, internet"), "{refused}");
+}
+
+#[test]
+fn severity_is_raised_by_one_class_and_by_known_exploitation_to_the_worst() {
+    let table = Table::built_in("severity").unwrap();
+    let due = |values: &[(&str, &str)]| table.decide(&known(values)).outcome.to_string();
+    let classes = [("low", "within 14 days"), ("medium", "within 7 days"), ("high", "within 48 h"), ("critical", "within 24 h")];
+    for (index, (severity, within)) in classes.into_iter().enumerate() {
+        assert_eq!(due(&[("severity", severity)]), within);
+        let raised = classes[(index + 1).min(3)].1;
+        for point in ["likely-exploited", "publicly-exposed", "critical-host"] {
+            assert_eq!(due(&[("severity", severity), (point, "yes")]), raised, "{severity} {point}");
+        }
+        let all = [("severity", severity), ("likely-exploited", "yes"), ("publicly-exposed", "yes"), ("critical-host", "yes")];
+        assert_eq!(due(&all), raised, "{severity}");
+        assert_eq!(due(&[("severity", severity), ("known-exploited", "yes")]), "within 24 h");
+    }
+    assert_eq!([due(&[]), due(&[("severity", "none")])], ["within 7 days", "with the next upgrade"]);
+}
+
+#[test]
 fn a_table_that_is_not_whole_is_refused_with_the_field_and_the_way_out() {
     let error = |from: &str, to: &str| parse_table(&OWN.replace(from, to)).unwrap_err().to_string();
     let last = "[[row]]\nwithin = \"next-upgrade\"\n";

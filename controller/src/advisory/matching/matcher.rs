@@ -26,11 +26,14 @@ impl ImageId {
 pub struct Matcher {
     advisories: AdvisorySet,
     packages: Slots<Package>,
-    ids: BTreeMap<Space, BTreeMap<Arc<str>, BTreeMap<Arc<str>, u32>>>,
+    ids: BTreeMap<Space, BTreeMap<Arc<str>, Versions>>,
     images: Slots<Image>,
     digests: BTreeMap<Digest, u32>,
     hosts: BTreeMap<u32, u32>,
 }
+
+/// The numbers of a package's versions.
+type Versions = BTreeMap<Arc<str>, u32>;
 
 #[derive(Debug)]
 struct Package {

@@ -87,12 +87,15 @@ fn hosts_with_one_image_cost_one_matching_and_leave_nothing_behind() {
     assert_eq!((matcher.distinct(), matcher.affected_by(&id(1)).len()), ((0, 0), 0));
 }
 
+/// Packages, each with the version that has no hole any more.
+type Fixes = Vec<(u8, Option<u8>)>;
+
 /// What happens to a fleet.
 #[derive(Debug, Clone)]
 enum Step {
     Host { host: u32, packages: BTreeMap<u8, u8> },
     Gone(u32),
-    Feed { put: Vec<(u8, Vec<(u8, Option<u8>)>, bool)>, remove: Vec<u8> },
+    Feed { put: Vec<(u8, Fixes, bool)>, remove: Vec<u8> },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

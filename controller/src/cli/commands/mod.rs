@@ -1,5 +1,6 @@
 //! One file per noun: its arguments, its verbs, and what its answers look like.
 
+pub mod advisory;
 pub mod audit;
 pub mod backup;
 pub mod completions;
@@ -42,6 +43,7 @@ pub async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(),
         Command::Events(arguments) => events::run(arguments, session).await?,
         Command::Audit(command) => audit::run(command, session).await?,
         Command::Context(command) => context::run(command, session)?,
+        Command::Advisory(command) => advisory::run(command, session.printer)?,
         Command::Version(command) => version::run(command, session.printer)?,
         Command::Completions(arguments) => completions::run(&arguments, session.printer)?,
     }
