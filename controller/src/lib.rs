@@ -2,7 +2,7 @@
 //!
 //! Requests come in through `server` (TLS, one port), pass `access` (who may call what) and reach `services`. `fleet` is what is known of
 //! hosts now, `sessions` are their open streams. `conductor` carries rollouts out and is the only one that touches them; `rollout` is the
-//! pure engine that decides. `advisory` is what is known of holes, pure as well, and `feeds` is how it comes in. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
+//! pure engine that decides. `advisory` is what is known of holes, `finding` what that means for a host, both pure as well; `feeds` is how it comes in. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
 
 pub mod access;
 pub mod advisory;
@@ -10,6 +10,7 @@ pub mod app;
 pub mod cli;
 pub mod conductor;
 pub mod feeds;
+pub mod finding;
 pub mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
