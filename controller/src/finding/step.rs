@@ -165,11 +165,8 @@ fn kernel(key: &FindingKey, source: &Source<'_>, hole: &Hole<'_>, view: &View<'_
     let has_hole = |version: &Arc<str>| hole.versions.contains(version);
     let fixed_installed = newest(source.ecosystem, source.versions.iter().copied().filter(|version| !has_hole(version)));
     let booted = view.running.kernel.as_ref();
-    let booted_has_it = booted.map(|booted| match source.versions.iter().any(|version| *version == booted) {
-        true => has_hole(booted),
-        // Booted, and removed since: what its version says counts.
-        false => booted_hole(hole, booted),
-    });
+    // Where it was booted and is removed since, what its version says counts.
+    let booted_has_it = booted.map(|booted| if source.versions.contains(&booted) { has_hole(booted) } else { booted_hole(hole, booted) });
     match (booted_has_it, fixed_installed) {
         (Some(false), _) => None,
         (Some(true), Some(fixed)) => Some(Finding {

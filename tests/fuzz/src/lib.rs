@@ -55,6 +55,7 @@ pub const TARGETS: &[Target] = table!(
     certificate,
     versions,
     osv_record,
+    openvex,
     kev,
     ssvc,
     epss,

@@ -25,6 +25,7 @@ pub fn check<T: Debug + PartialEq>(data: &[u8], parse: fn(&[u8]) -> Result<Facts
     }
 }
 
-fn fit(text: &str) {
+/// Text that is told is clean and bounded.
+pub fn fit(text: &str) {
     assert!(text.len() <= TOLD_MAX_BYTES && !text.chars().any(steers_output), "{text:?}");
 }

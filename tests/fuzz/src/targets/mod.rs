@@ -14,6 +14,7 @@ pub mod epss;
 mod feeds;
 pub mod journal;
 pub mod kev;
+pub mod openvex;
 pub mod operator_request;
 pub mod osv_record;
 pub mod policy;
