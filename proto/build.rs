@@ -2,8 +2,14 @@
 
 use std::path::PathBuf;
 
-const FILES: &[&str] =
-    &["fleet/v1/agent.proto", "fleet/v1/operator.proto", "store/v1/fleet.proto", "store/v1/backup.proto", "store/v1/rollout.proto"];
+const FILES: &[&str] = &[
+    "fleet/v1/agent.proto",
+    "fleet/v1/operator.proto",
+    "store/v1/fleet.proto",
+    "store/v1/backup.proto",
+    "store/v1/rollout.proto",
+    "store/v1/finding.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(FILES, ["."])?;

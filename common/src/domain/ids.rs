@@ -1,4 +1,4 @@
-//! Names of things: hosts, rollouts, policies, operators, tokens, advisories.
+//! Names of things: hosts, rollouts, policies, operators, tokens, advisories, feeds.
 
 use super::text::{checked_string, is_token};
 
@@ -41,4 +41,9 @@ checked_string!(
     /// An advisory or one of its aliases, as its database names it, e.g. `CVE-2026-1234` or `DSA-5678-1`.
     AdvisoryId, "advisory id", "1 to 128 letters, digits, '-', '_', '.' and ':', starting with a letter or digit",
     |value| is_token(value, 128, "-_.:")
+);
+checked_string!(
+    /// A feed of advisories, or of what is known of them.
+    FeedName, "feed name", "1 to 64 letters, digits, '-', '_' and '.', starting with a letter or digit",
+    |value| is_token(value, 64, "-_.")
 );

@@ -29,7 +29,7 @@ pub use directive::{
 pub use generation::Generation;
 pub use health::{CheckKind, CheckName, HealthCheck, UnitName};
 pub use host::{HostFacts, HostMode, RebootRequired};
-pub use ids::{AdvisoryId, GroupName, HostId, InstanceId, OperatorName, PolicyName, RolloutId, TokenId};
+pub use ids::{AdvisoryId, FeedName, GroupName, HostId, InstanceId, OperatorName, PolicyName, RolloutId, TokenId};
 pub use inventory::{CandidateSet, Inventory, InventoryDelta, InventoryError, MAX_PACKAGES};
 pub use labels::{LabelKey, LabelValue, Labels, RING_LABEL, Ring};
 pub use package::{

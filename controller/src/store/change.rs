@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use patchwave_common::domain::{
-    CandidateSet, Digest, Generation, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId,
+    CandidateSet, Digest, FeedName, Generation, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, Timestamp, TokenId,
 };
 
 use crate::records::{
-    AuditEntry, CertificateRecord, FleetEvent, HaltRecord, HostRecord, HostUpdate, Lift, OperatorRecord, PolicyRecord, QuarantineRecord,
-    Revocation, RolloutHead, Serial, TokenRecord,
+    AuditEntry, CertificateRecord, FeedRecord, FixRecord, FleetEvent, HaltRecord, HostRecord, HostUpdate, Lift, OperatorRecord,
+    PolicyRecord, QuarantineRecord, Revocation, RolloutHead, Serial, TokenRecord,
 };
 
 /// One write: all of its changes take effect, in order, or none.
@@ -141,6 +141,41 @@ pub enum Change {
     AppendAudit(AuditEntry),
     /// Appends to the fleet's history; the store numbers it.
     AppendEvent(FleetEvent),
+    /// Makes or replaces a feed's record; with it another generation of its content comes into use.
+    PutFeed(Box<FeedRecord>),
+    /// Removes a feed with all that is kept of it; nothing happens where there is none.
+    RemoveFeed(FeedName),
+    /// Keeps a segment of a generation that is not in use yet.
+    PutFeedSegment {
+        /// The feed.
+        feed: FeedName,
+        /// The generation.
+        generation: u64,
+        /// Counted from 0.
+        index: u32,
+        /// Packed records, opaque to the store.
+        records: Bytes,
+    },
+    /// Removes the segments of a feed's other generations.
+    DropFeedSegments {
+        /// The feed.
+        feed: FeedName,
+        /// The generation that stays; `None`: none does.
+        keep: Option<u64>,
+    },
+    /// Appends to the log of a host's findings; fails where `number` is not the next one.
+    AppendFindings {
+        /// The host.
+        host: HostId,
+        /// Number of the entry, counted from 0.
+        number: u64,
+        /// When.
+        at: Timestamp,
+        /// Encoded transitions, opaque to the store and kept once however many hosts have them.
+        transitions: Bytes,
+    },
+    /// Keeps when a fix was first seen; an earlier time that is kept stands.
+    NoteFix(FixRecord),
 }
 
 /// A condition on what is stored before a write's first change. Revision 0 means: there is no such record.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use patchwave_common::domain::{CandidateSet, Digest, RolloutId};
+use patchwave_common::domain::{CandidateSet, Digest, FeedName, HostId, RolloutId};
 
 use super::{InventoryRows, PackageRow, StoreIdentity};
 use crate::records::{
-    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
-    RolloutHead, TokenRecord,
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, FeedRecord, FindingEntry, FixRecord, HaltRecord, HostRecord, OperatorRecord,
+    PolicyRecord, QuarantineRecord, RolloutHead, TokenRecord,
 };
 
 /// What a store counts.
@@ -98,4 +98,28 @@ pub enum Entry {
     Audit(Box<AuditRecord>),
     /// An event.
     Event(EventRecord),
+    /// A feed.
+    Feed(Box<FeedRecord>),
+    /// A segment of the content that is in use.
+    FeedSegment {
+        /// The feed.
+        feed: FeedName,
+        /// The generation.
+        generation: u64,
+        /// Counted from 0.
+        index: u32,
+        /// Packed records.
+        records: Bytes,
+    },
+    /// Transitions of findings, which entries name by their digest.
+    FindingBatch(Bytes),
+    /// An entry of the log of a host's findings.
+    FindingEntry {
+        /// The host.
+        host: HostId,
+        /// The entry.
+        entry: FindingEntry,
+    },
+    /// When a fix was first seen.
+    Fix(FixRecord),
 }

@@ -8,8 +8,8 @@ use super::codec::{PackageVersion, Stored};
 use super::embedded::row::{seal, unseal};
 use super::{Counters, Entry, InventoryRows};
 use crate::records::{
-    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
-    RolloutHead, TokenRecord,
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, FeedRecord, FindingEntry, FixRecord, HaltRecord, HostRecord, OperatorRecord,
+    PolicyRecord, QuarantineRecord, RolloutHead, TokenRecord,
 };
 
 /// Decodes a record and encodes it again; or why not.
@@ -19,7 +19,7 @@ fn again<T: Stored>(bytes: &[u8]) -> Result<Vec<u8>, String> {
     T::decode(bytes).map(|record| record.encode()).map_err(|error| error.to_string())
 }
 
-const RECORDS: [Again; 16] = [
+const RECORDS: [Again; 19] = [
     again::<HostRecord>,
     again::<TokenRecord>,
     again::<OperatorRecord>,
@@ -36,6 +36,9 @@ const RECORDS: [Again; 16] = [
     again::<PackageVersion>,
     again::<Counters>,
     again::<Entry>,
+    again::<FeedRecord>,
+    again::<FindingEntry>,
+    again::<FixRecord>,
 ];
 
 /// How many kinds of record there are for [`record`].

@@ -10,14 +10,14 @@
 
 use bytes::Bytes;
 use patchwave_common::domain::{
-    CandidateSet, Digest, Generation, HostId, InstalledPackage, Inventory, Manager, OperatorName, PolicyName, QuarantineKey, RolloutId,
-    TokenId,
+    CandidateSet, Digest, FeedName, Generation, HostId, InstalledPackage, Inventory, Manager, OperatorName, PolicyName, QuarantineKey,
+    RolloutId, TokenId,
 };
 use roaring::RoaringBitmap;
 
 use crate::records::{
-    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
-    RolloutHead, Serial, TokenRecord,
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, FeedRecord, FindingEntry, FixKey, FixRecord, HaltRecord, HostRecord,
+    OperatorRecord, PolicyRecord, QuarantineRecord, RolloutHead, Serial, TokenRecord,
 };
 
 pub mod backup;
@@ -170,6 +170,19 @@ pub trait StoreRead: Send + Sync {
     fn quarantine(&self, after: Option<&QuarantineKey>, limit: usize) -> Result<Vec<QuarantineRecord>>;
     /// The halt as last set.
     fn halt(&self) -> Result<Option<HaltRecord>>;
+
+    /// One feed.
+    fn feed(&self, name: &FeedName) -> Result<Option<FeedRecord>>;
+    /// Feeds, by name.
+    fn feeds(&self, after: Option<&FeedName>, limit: usize) -> Result<Vec<FeedRecord>>;
+    /// A segment of a feed's content.
+    fn feed_segment(&self, feed: &FeedName, generation: u64, index: u32) -> Result<Option<Bytes>>;
+    /// The log of a host's findings, from number `from` on.
+    fn finding_log(&self, host: &HostId, from: u64, limit: usize) -> Result<Vec<FindingEntry>>;
+    /// The transitions that entries of such logs name.
+    fn finding_batch(&self, digest: &Digest) -> Result<Option<Bytes>>;
+    /// When fixes were first seen, by key.
+    fn fixes(&self, after: Option<&FixKey>, limit: usize) -> Result<Vec<FixRecord>>;
 
     /// Events numbered above `after`.
     fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>>;

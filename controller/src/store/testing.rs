@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use patchwave_common::domain::{
-    Architecture, Blocked, Candidate, CandidateSet, Digest, HostFacts, HostId, HostMode, InstallState, InstalledPackage, Inventory, Labels,
-    Manager, Mark, OperatorName, Origin, PackageId, PackageName, PackageVersion, PolicyName, QuarantineKey, RolloutId, Timestamp, TokenId,
+    Architecture, Blocked, Candidate, CandidateSet, Digest, FeedName, HostFacts, HostId, HostMode, InstallState, InstalledPackage,
+    Inventory, Labels, Manager, Mark, OperatorName, Origin, PackageId, PackageName, PackageVersion, PolicyName, QuarantineKey, RolloutId,
+    Timestamp, TokenId,
 };
 
 use super::embedded::Embedded;
@@ -17,8 +19,9 @@ use super::embedded::keys::Table;
 use super::memory::MemoryEngine;
 use super::{Change, Result, Store, StoreError};
 use crate::records::{
-    Actor, AuditEntry, AuditOutcome, CertificateRecord, FleetEvent, HaltRecord, HostRecord, HostState, OperatorRecord, OperatorRole,
-    PolicyRecord, QuarantineRecord, RolloutHead, Serial, Subject, TokenRecord,
+    Actor, AuditEntry, AuditOutcome, CertificateRecord, FeedContent, FeedKind, FeedRecord, FeedTry, FixKey, FixRecord, FleetEvent,
+    HaltRecord, HostRecord, HostState, OperatorRecord, OperatorRole, PolicyRecord, QuarantineRecord, RolloutHead, Serial, Subject,
+    TokenRecord,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
@@ -186,6 +189,48 @@ pub(crate) fn audit(action: &str) -> AuditEntry {
 pub(crate) fn event(text: &str) -> Change {
     let event = FleetEvent { at: NOW, kind: "test".into(), host: Some(host_id("h-1")), rollout: None, text: text.into() };
     Change::AppendEvent(event)
+}
+
+pub(crate) fn feed_name(name: &str) -> FeedName {
+    FeedName::parse(name).unwrap()
+}
+
+/// A feed with one segment of content.
+pub(crate) fn feed(name: &str, generation: u64) -> FeedRecord {
+    let content = FeedContent {
+        generation,
+        segments: 1,
+        records: 3,
+        dated: Some(Timestamp(7)),
+        refreshed_at: NOW,
+        added: 3,
+        changed: 1,
+        removed: 2,
+        bad: 1,
+        bad_shown: vec![("a.json".into(), "not a record".into())],
+        validator: "\"abc\"".into(),
+    };
+    FeedRecord {
+        name: feed_name(name),
+        kind: FeedKind::Osv,
+        source: "https://feeds.example/all.zip".into(),
+        every: Duration::from_secs(3600),
+        max_age: Duration::from_secs(86_400),
+        added_by: alice(),
+        added_at: NOW,
+        configured: false,
+        content: Some(content),
+        last_try: Some(FeedTry { at: NOW, error: Some("cut off".into()) }),
+    }
+}
+
+pub(crate) fn fix(source: &str, first_seen: i64) -> FixRecord {
+    let key = FixKey {
+        origin: "Debian/stable\0security".into(),
+        source: PackageName::parse(source).unwrap(),
+        version: PackageVersion::parse("2-1").unwrap(),
+    };
+    FixRecord { key, first_seen: Timestamp(first_seen) }
 }
 
 /// A store in memory whose reads fail while the switch is on.

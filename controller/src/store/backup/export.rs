@@ -6,7 +6,7 @@ use std::sync::Arc;
 use patchwave_common::domain::{Digest, RolloutId};
 
 use super::BackupError;
-use crate::records::HostRecord;
+use crate::records::{FeedRecord, FindingEntry, FixRecord, HostRecord};
 use crate::store::{Counters, Entry, MAX_PAGE, Result, StoreError, StoreRead};
 
 /// Records of a rollout's log are handed on in parts of at most this many bytes (or one record).
@@ -27,6 +27,7 @@ pub(super) fn export(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), B
     each(|after: Option<&HostRecord>| store.hosts(after.map(|host| &host.id), MAX_PAGE), |host| take(Entry::Host(Box::new(host.clone()))))?;
     export_access(store, take)?;
     each(|after: Option<&RolloutId>| store.rollout_ids(after, MAX_PAGE), |rollout| export_rollout(store, rollout, take))?;
+    export_findings(store, take)?;
     export_logs(store, take)
 }
 
@@ -154,4 +155,38 @@ fn export_logs(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), BackupE
         |after| store.events(after.map_or(0, |record: &crate::records::EventRecord| record.sequence), MAX_PAGE),
         |record| take(Entry::Event(record.clone())),
     )
+}
+
+/// Feeds with the content in use, findings and fixes.
+fn export_findings(store: &dyn StoreRead, take: &mut Take<'_>) -> Result<(), BackupError> {
+    each(
+        |after: Option<&FeedRecord>| store.feeds(after.map(|feed| &feed.name), MAX_PAGE),
+        |feed| {
+            take(Entry::Feed(Box::new(feed.clone())))?;
+            let Some(content) = &feed.content else { return Ok(()) };
+            for index in 0..content.segments {
+                let missing = || StoreError::Missing { what: "segment of feed", id: format!("{} {index}", feed.name) };
+                let records = store.feed_segment(&feed.name, content.generation, index)?.ok_or_else(missing)?;
+                take(Entry::FeedSegment { feed: feed.name.clone(), generation: content.generation, index, records })?;
+            }
+            Ok(())
+        },
+    )?;
+    let mut batches: BTreeSet<Digest> = BTreeSet::new();
+    each(
+        |after: Option<&HostRecord>| store.hosts(after.map(|host| &host.id), MAX_PAGE),
+        |host| {
+            each(
+                |after: Option<&FindingEntry>| store.finding_log(&host.id, after.map_or(0, |entry| entry.number + 1), MAX_PAGE),
+                |entry| {
+                    if batches.insert(entry.batch) {
+                        let missing = || StoreError::Missing { what: "transitions of findings", id: entry.batch.to_string() };
+                        take(Entry::FindingBatch(store.finding_batch(&entry.batch)?.ok_or_else(missing)?))?;
+                    }
+                    take(Entry::FindingEntry { host: host.id.clone(), entry: entry.clone() })
+                },
+            )
+        },
+    )?;
+    each(|after: Option<&FixRecord>| store.fixes(after.map(|fix| &fix.key), MAX_PAGE), |fix| take(Entry::Fix(fix.clone())))
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use patchwave_common::domain::{CandidateSet, RolloutId};
+use patchwave_common::domain::{CandidateSet, FeedName, HostId, RolloutId};
 use patchwave_proto::store::v1;
 use patchwave_proto::store::v1::backup_entry::Entry as Message;
 
 use super::{CodecError, PackageVersion, Stored, digest, required};
 use crate::records::{
-    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
-    RolloutHead, TokenRecord,
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, FeedRecord, FindingEntry, FixRecord, HaltRecord, HostRecord, OperatorRecord,
+    PolicyRecord, QuarantineRecord, RolloutHead, TokenRecord,
 };
 use crate::store::{Counters, Entry, InventoryRows, PackageRow, StoreIdentity};
 
@@ -33,6 +33,16 @@ impl Stored for Entry {
             Self::Certificate(record) => Message::Certificate(record.to_message()),
             Self::Audit(record) => Message::Audit(record.to_message()),
             Self::Event(record) => Message::Event(record.to_message()),
+            Self::Feed(record) => Message::Feed(record.to_message()),
+            Self::FeedSegment { feed, generation, index, records } => Message::FeedSegment(v1::FeedSegment {
+                feed: feed.to_string(),
+                generation: *generation,
+                index: *index,
+                records: records.to_vec(),
+            }),
+            Self::FindingBatch(transitions) => Message::FindingBatch(v1::FindingBatch { transitions: transitions.to_vec() }),
+            Self::FindingEntry { host, entry } => Message::FindingEntry(v1::FindingEntry { host: host.to_string(), ..entry.to_message() }),
+            Self::Fix(record) => Message::Fix(record.to_message()),
             Self::RolloutRecords { rollout, first, records } => Message::RolloutRecords(v1::RolloutRecords {
                 rollout: rollout.to_string(),
                 first: *first,
@@ -75,6 +85,18 @@ impl Stored for Entry {
             Message::Certificate(record) => Self::Certificate(CertificateRecord::from_message(record)?),
             Message::Audit(record) => Self::Audit(Box::new(AuditRecord::from_message(record)?)),
             Message::Event(record) => Self::Event(EventRecord::from_message(record)?),
+            Message::Feed(record) => Self::Feed(Box::new(FeedRecord::from_message(record)?)),
+            Message::FeedSegment(row) => Self::FeedSegment {
+                feed: FeedName::parse(row.feed)?,
+                generation: row.generation,
+                index: row.index,
+                records: row.records.into(),
+            },
+            Message::FindingBatch(row) => Self::FindingBatch(row.transitions.into()),
+            Message::FindingEntry(row) => {
+                Self::FindingEntry { host: HostId::parse(row.host.clone())?, entry: FindingEntry::from_message(row)? }
+            }
+            Message::Fix(record) => Self::Fix(FixRecord::from_message(record)?),
             Message::RolloutRecords(rows) => Self::RolloutRecords {
                 rollout: rollout(rows.rollout)?,
                 first: rows.first,

@@ -5,6 +5,7 @@
 
 mod content;
 mod entry;
+mod finding;
 mod fleet;
 mod host;
 mod logs;
@@ -80,6 +81,9 @@ stored_as_is!(
     v1::RolloutSnapshot => "rollout snapshot",
     v1::PlanHeader => "plan header",
     v1::PlanSegment => "plan segment",
+    v1::FeedSegment => "feed segment",
+    v1::FindingBatch => "transitions of findings",
+    v1::FindingEntry => "entry of findings",
 );
 
 /// A part of a message that must be there.

@@ -32,6 +32,9 @@ fn decode_as_everything(bytes: &[u8]) -> usize {
         + count::<PackageVersion>(bytes)
         + count::<Counters>(bytes)
         + count::<Entry>(bytes)
+        + count::<FeedRecord>(bytes)
+        + count::<FindingEntry>(bytes)
+        + count::<FixRecord>(bytes)
 }
 
 /// Encoded records of many kinds.
@@ -49,6 +52,8 @@ fn samples() -> Vec<Vec<u8>> {
         candidates(&["nginx", "jq"]).encode(),
         rows.encode(),
         Entry::Inventory { digest: rows_digest(), rows }.encode(),
+        feed("debian", 2).encode(),
+        fix("nginx", 5).encode(),
     ]
 }
 
@@ -63,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_record_never_panics(sample in 0..11_usize, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>()) {
+    fn a_changed_record_never_panics(sample in 0..13_usize, at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>()) {
         let mut bytes = samples().swap_remove(sample);
         let at = at.index(bytes.len());
         bytes[at] = value;

@@ -35,6 +35,11 @@ pub(in crate::store) fn fill(store: &dyn Store) {
         Change::AppendAudit(audit("init")),
         Change::AppendAudit(audit("start")),
         event("made"),
+        Change::PutFeed(Box::new(feed("debian", 2))),
+        Change::PutFeedSegment { feed: feed_name("debian"), generation: 2, index: 0, records: "packed".into() },
+        Change::AppendFindings { host: host_id("h-1"), number: 0, at: NOW, transitions: "opened".into() },
+        Change::AppendFindings { host: host_id("h-1"), number: 1, at: NOW, transitions: "closed".into() },
+        Change::NoteFix(fix("nginx", 5)),
     ];
     store.write(crate::store::Write::new(changes)).unwrap();
 }
@@ -54,6 +59,8 @@ pub(in crate::store) fn everything(store: &(impl crate::store::StoreRead + ?Size
         format!("{:?} {:?}", store.plan_header(&rollout)?, store.plan_segment(&rollout, 1)?),
         format!("{:?} {:?}", store.claims(None, 1_000)?, store.quarantine(None, 1_000)?),
         format!("{:?} {}", store.audit(0, 1_000)?, store.last_event()?),
+        format!("{:?} {:?}", store.feeds(None, 1_000)?, store.feed_segment(&feed_name("debian"), 2, 0)?),
+        format!("{:?}", store.fixes(None, 1_000)?),
     ];
     for policy in store.policies(None, 1_000)? {
         for revision in 1..=policy.revision {
@@ -67,6 +74,9 @@ pub(in crate::store) fn everything(store: &(impl crate::store::StoreRead + ?Size
         let inventory = host.inventory.map(|digest| store.inventory(&digest)).transpose()?;
         let candidates = host.candidates.map(|digest| store.candidates(&digest)).transpose()?;
         all.push(format!("{host:?} {inventory:?} {candidates:?}"));
+        for entry in store.finding_log(&host.id, 0, 1_000)? {
+            all.push(format!("{entry:?} {:?}", store.finding_batch(&entry.batch)?));
+        }
     }
     let mut after = 0;
     loop {

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 pub(super) mod durable;
 mod failing_disk;
+mod findings;
 mod full_disk;
 mod large;
 mod reads;
@@ -111,6 +112,13 @@ macro_rules! promises_of_all {
                 candidates_are_read_back,
                 content_goes_when_the_last_host_leaves_it,
                 a_host_cannot_have_content_that_is_not_there,
+            }
+            findings::{
+                a_feed_s_generations_are_kept_apart_until_they_are_dropped,
+                a_removed_feed_leaves_nothing_behind,
+                the_log_of_findings_takes_entries_only_at_its_end,
+                equal_transitions_are_kept_once,
+                the_first_sight_of_a_fix_stands,
             }
             conflicts::{
                 of_many_appends_at_one_revision_exactly_one_wins,

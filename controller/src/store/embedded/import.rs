@@ -4,7 +4,7 @@ use patchwave_proto::store::v1;
 
 use super::keys::{Table, quarantine_key};
 use super::transaction::Transaction;
-use super::{content, rollouts};
+use super::{content, findings, rollouts};
 use crate::records::PolicyRecord;
 use crate::store::{Counters, Entry, Result};
 
@@ -35,6 +35,11 @@ pub(super) fn import(transaction: &mut Transaction<'_>, entry: Entry) -> Result<
         Entry::Certificate(record) => transaction.put(Table::Certificate.text(record.serial.as_str()), &record),
         Entry::Audit(record) => transaction.put(Table::Audit.number(record.sequence), record.as_ref()),
         Entry::Event(record) => transaction.put(Table::Event.number(record.sequence), &record),
+        Entry::Feed(feed) => transaction.put(Table::Feed.text(feed.name.as_str()), feed.as_ref()),
+        Entry::FeedSegment { feed, generation, index, records } => findings::put_segment(transaction, feed, generation, index, records),
+        Entry::FindingBatch(transitions) => findings::put_batch(transaction, transitions),
+        Entry::FindingEntry { host, entry } => findings::put_entry(transaction, &host, &entry),
+        Entry::Fix(fix) => findings::note_fix(transaction, &fix),
     }
 }
 

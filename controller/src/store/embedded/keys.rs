@@ -1,6 +1,8 @@
 //! Keys of rows: one byte for the table, then the record's key, such that bytes order as the records do.
 
-use patchwave_common::domain::{Digest, QuarantineKey};
+use patchwave_common::domain::{Digest, FeedName, QuarantineKey};
+
+use crate::records::FixKey;
 
 /// Tables. The numbers stand on disk: never renumber or reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,16 @@ pub(crate) enum Table {
     Audit = 22,
     /// By sequence.
     Event = 23,
+    /// By name.
+    Feed = 24,
+    /// By (feed, generation, index).
+    FeedSegment = 25,
+    /// Transitions of findings, by their digest.
+    FindingBatch = 26,
+    /// By (host, number).
+    FindingEntry = 27,
+    /// By origin, source package and version.
+    Fix = 28,
 }
 
 impl Table {
@@ -94,10 +106,30 @@ pub(crate) fn behind(mut key: Vec<u8>) -> Vec<u8> {
     key
 }
 
-/// A quarantine's row. The origin is free text, so every part is escaped: a zero byte becomes 0 255, and 0 1 ends a part.
+/// A quarantine's row.
 pub(crate) fn quarantine_key(key: &QuarantineKey) -> Vec<u8> {
-    let mut bytes = Table::Quarantine.only();
-    for part in [key.manager.as_str(), &key.origin, key.source.as_str(), key.version.as_str(), key.architecture.as_str()] {
+    escaped(Table::Quarantine, &[key.manager.as_str(), &key.origin, key.source.as_str(), key.version.as_str(), key.architecture.as_str()])
+}
+
+/// A fix's row.
+pub(crate) fn fix_key(key: &FixKey) -> Vec<u8> {
+    escaped(Table::Fix, &[&key.origin, key.source.as_str(), key.version.as_str()])
+}
+
+/// The row of a segment of a feed.
+pub(crate) fn segment_key(feed: &FeedName, generation: u64, index: u32) -> Vec<u8> {
+    Table::FeedSegment.key(&[feed.as_str().as_bytes(), &[0], &generation.to_be_bytes(), &index.to_be_bytes()])
+}
+
+/// The rows of all segments of a feed: from here, up to here.
+pub(crate) fn segments_of(feed: &FeedName) -> (Vec<u8>, Vec<u8>) {
+    (Table::FeedSegment.key(&[feed.as_str().as_bytes(), &[0]]), Table::FeedSegment.key(&[feed.as_str().as_bytes(), &[1]]))
+}
+
+/// A row by free texts. Every part is escaped: a zero byte becomes 0 255, and 0 1 ends a part.
+fn escaped(table: Table, parts: &[&str]) -> Vec<u8> {
+    let mut bytes = table.only();
+    for part in parts {
         for &byte in part.as_bytes() {
             bytes.push(byte);
             if byte == 0 {

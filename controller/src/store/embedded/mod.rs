@@ -5,6 +5,7 @@
 
 mod content;
 pub(crate) mod engine;
+mod findings;
 mod guards;
 mod import;
 pub(crate) mod keys;
@@ -242,6 +243,12 @@ fn apply(transaction: &mut Transaction<'_>, change: Change) -> Result<()> {
         Change::RevokeCertificate { serial, revocation } => records::revoke_certificate(transaction, &serial, revocation),
         Change::AppendAudit(entry) => records::append_audit(transaction, entry),
         Change::AppendEvent(event) => records::append_event(transaction, event),
+        Change::PutFeed(feed) => transaction.put(Table::Feed.text(feed.name.as_str()), feed.as_ref()),
+        Change::RemoveFeed(feed) => findings::remove_feed(transaction, &feed),
+        Change::PutFeedSegment { feed, generation, index, records } => findings::put_segment(transaction, feed, generation, index, records),
+        Change::DropFeedSegments { feed, keep } => findings::drop_segments(transaction, &feed, keep),
+        Change::AppendFindings { host, number, at, transitions } => findings::append(transaction, &host, number, at, transitions),
+        Change::NoteFix(fix) => findings::note_fix(transaction, &fix),
     }
 }
 

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use patchwave_common::domain::{CandidateSet, Digest, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId};
+use patchwave_common::domain::{
+    CandidateSet, Digest, FeedName, HostId, Inventory, OperatorName, PolicyName, QuarantineKey, RolloutId, TokenId,
+};
 use patchwave_proto::store::v1;
 
 use super::engine::Rows;
-use super::keys::{Table, behind, quarantine_key};
+use super::keys::{Table, behind, fix_key, quarantine_key, segment_key};
 use super::row;
 use crate::records::{
-    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, HaltRecord, HostRecord, OperatorRecord, PolicyRecord, QuarantineRecord,
-    RolloutHead, Serial, TokenRecord,
+    AuditRecord, CertificateRecord, ClaimRecord, EventRecord, FeedRecord, FindingEntry, FixKey, FixRecord, HaltRecord, HostRecord,
+    OperatorRecord, PolicyRecord, QuarantineRecord, RolloutHead, Serial, TokenRecord,
 };
 use crate::store::codec::{PackageVersion, Stored, inventory_from_packages};
 use crate::store::{InventoryRows, MAX_PAGE, PackageRow, Result, StoreError, StoreIdentity, StoreRead};
@@ -170,6 +172,27 @@ impl<T: HasRows> StoreRead for T {
     }
     fn halt(&self) -> Result<Option<HaltRecord>> {
         get(self, &Table::Halt.only())
+    }
+
+    fn feed(&self, name: &FeedName) -> Result<Option<FeedRecord>> {
+        get(self, &Table::Feed.text(name.as_str()))
+    }
+    fn feeds(&self, after: Option<&FeedName>, limit: usize) -> Result<Vec<FeedRecord>> {
+        page_by_text(self, Table::Feed, after.map(FeedName::as_str), limit)
+    }
+    fn feed_segment(&self, feed: &FeedName, generation: u64, index: u32) -> Result<Option<Bytes>> {
+        Ok(get::<v1::FeedSegment>(self, &segment_key(feed, generation, index))?.map(|segment| segment.records.into()))
+    }
+    fn finding_log(&self, host: &HostId, from: u64, limit: usize) -> Result<Vec<FindingEntry>> {
+        let (from, end) = (Table::FindingEntry.text_number(host.as_str(), from), Table::FindingEntry.text_number(host.as_str(), u64::MAX));
+        page(self, &from, &end, limit)
+    }
+    fn finding_batch(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        Ok(get::<v1::FindingBatch>(self, &Table::FindingBatch.digest(digest))?.map(|batch| batch.transitions.into()))
+    }
+    fn fixes(&self, after: Option<&FixKey>, limit: usize) -> Result<Vec<FixRecord>> {
+        let from = after.map_or_else(|| Table::Fix.only(), |after| behind(fix_key(after)));
+        page(self, &from, &Table::Fix.end(), limit)
     }
 
     fn events(&self, after: u64, limit: usize) -> Result<Vec<EventRecord>> {

@@ -3,7 +3,7 @@
 //! A write reads what the group staged before it and stages into a part of its own, which the group takes over only where the whole
 //! write succeeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use patchwave_proto::store::v1;
@@ -100,6 +100,25 @@ impl<'a> Transaction<'a> {
             None => self.group.rows.get(key)?,
         };
         value.map(|value| row::open(self.path(), key, &value)).transpose()
+    }
+
+    /// The keys of all rows in a range, as this write and those before it left them; ordered.
+    pub(crate) fn keys(&self, from: &[u8], to: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut keys = BTreeSet::new();
+        self.group.rows.scan(from, to, &mut |key, _| {
+            keys.insert(key.to_vec());
+            Ok(true)
+        })?;
+        for staged in [&self.group.staged, &self.staged] {
+            for (key, value) in staged.iter().filter(|(key, _)| key.as_slice() >= from && key.as_slice() < to) {
+                if value.is_some() {
+                    keys.insert(key.clone());
+                } else {
+                    keys.remove(key);
+                }
+            }
+        }
+        Ok(keys.into_iter().collect())
     }
 
     /// Whether there is such a row.
