@@ -7,11 +7,13 @@ use patchwave_common::runtime::clock::Clock;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::access::Directory;
+use crate::assessor::AssessorHandle;
 use crate::conductor::ConductorHandle;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::pace::Paces;
 use crate::pki::Authority;
+use crate::refresh::Feeds;
 use crate::sessions::Sessions;
 use crate::store::{StoreError, StoreHandle, StoreRead};
 
@@ -52,6 +54,10 @@ pub struct App {
     pub directory: Arc<Directory>,
     /// Carries rollouts out.
     pub conductor: ConductorHandle,
+    /// Keeps findings true.
+    pub assessor: AssessorHandle,
+    /// Brings feeds up to date.
+    pub feeds: Arc<Feeds>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Places for inventories and candidates that are being put together and stored.

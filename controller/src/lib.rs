@@ -7,6 +7,7 @@
 pub mod access;
 pub mod advisory;
 pub mod app;
+pub mod assessor;
 pub mod cli;
 pub mod conductor;
 pub mod feeds;
@@ -19,6 +20,7 @@ pub mod pace;
 pub mod pki;
 pub mod random;
 pub mod records;
+pub mod refresh;
 mod revocation;
 pub mod rollout;
 pub mod rollout_log;

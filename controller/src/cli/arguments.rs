@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use patchwave_common::runtime::telemetry;
 
 use super::commands::{
-    advisory, audit, backup, completions, context, events, halt, host, init, operator, package, policy, quarantine, restore, rollout,
-    serve, token, update, version,
+    advisory, audit, backup, completions, context, events, feed, finding, halt, host, init, operator, package, policy, quarantine, restore,
+    rollout, serve, token, update, version,
 };
 use super::output::Format;
 
@@ -118,6 +118,12 @@ pub enum Command {
     /// Which controller this command line talks to, and as whom
     #[command(subcommand)]
     Context(context::ContextCommand),
+    /// Feeds: where advisories, and what is known of holes, come from
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
+    /// Findings: which hole is open where, by when it must be closed, and what stands in the way
+    #[command(subcommand)]
+    Finding(finding::FindingCommand),
     /// Advisories: what they say of packages
     #[command(subcommand)]
     Advisory(advisory::AdvisoryCommand),

@@ -31,6 +31,10 @@ pub enum About {
     Rollout,
     /// An entry of the quarantine.
     Quarantine,
+    /// A feed.
+    Feed,
+    /// A finding.
+    Finding,
 }
 
 impl About {
@@ -45,6 +49,8 @@ impl About {
             Self::Policy => "patchwave policy list",
             Self::Rollout => "patchwave rollout list",
             Self::Quarantine => "patchwave quarantine list",
+            Self::Feed => "patchwave feed list",
+            Self::Finding => "patchwave finding list",
         }
     }
 }

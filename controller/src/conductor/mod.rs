@@ -203,6 +203,13 @@ pub async fn prepare(parts: ConductorParts) -> Result<(ConductorHandle, Conducto
 }
 
 impl Conductor {
+    /// Every rollout in memory: those that have not ended, and some that have.
+    pub fn rollouts(&self) -> impl Iterator<Item = (&RolloutId, &Rollout)> {
+        self.rollouts.iter()
+    }
+}
+
+impl Conductor {
     /// How long nothing needs to be done unless something is heard.
     fn until_next_look(&self) -> Duration {
         if self.look_all {

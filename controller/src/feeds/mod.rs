@@ -1,17 +1,25 @@
-//! How what is known of holes comes in: from files, directories and archives that others wrote.
+//! How what is known of holes comes in: from files, directories and archives that others wrote. [`FORMATS`] lists the kinds of feeds.
 //!
 //! Terms: a *source* is a file, a directory of files or an archive; a *record* is one document in it, with the name that the source gives
 //! it. Nothing of a source is believed: every size is bounded ([`Limits`]) before it is held, names are for people only and never become
 //! paths, and a record that cannot be read is handed on with its reason instead of ending the reading.
 
+mod content;
+#[cfg(test)]
+mod contract;
+mod format;
 mod limits;
+mod packed;
 mod records;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
+pub use content::{Content, Delta};
+pub use format::{FORMATS, FeedFormat, FeedReader, Flaws};
 pub use limits::Limits;
+pub use packed::{Packer, unpack};
 pub use records::{Record, Unreadable, read_records};
 
 /// Why a source as a whole could not be read.

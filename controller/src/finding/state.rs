@@ -7,7 +7,7 @@ use std::sync::Arc;
 use patchwave_common::domain::AdvisoryId;
 
 /// Names a finding on a host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FindingKey {
     /// The advisory.
     pub advisory: AdvisoryId,
@@ -70,6 +70,12 @@ impl FindingState {
             Self::Mitigated => "mitigated",
             Self::NotAffected => "not-affected",
         }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Whether there is nothing left to do, until the host or the advisory changes.

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use patchwave_common::domain::{CandidateSet, Digest, HostFacts, HostId, InstalledPackage, Inventory, Timestamp};
 
+use tokio::sync::Notify;
+
 pub use alarms::{CLOCK_TOLERANCE, STALE_AFTER, alarms, clock_is_off};
 pub use host::{FleetHost, Presence};
 pub use index::{PackageUse, UpdateRow, package_uses, updates};
@@ -41,6 +43,9 @@ pub struct Fleet {
     candidates: RwLock<HashMap<Digest, Arc<CandidateSet>>>,
     /// Packages of all that came since unused values were last looked for.
     came: AtomicUsize,
+    /// Hosts of which something changed that decides about their findings, since they were last taken; each once, so no more than hosts.
+    changed: Mutex<HashSet<HostId>>,
+    wake: Notify,
     started_at: Timestamp,
     grace: Duration,
 }
@@ -55,6 +60,8 @@ impl Fleet {
             packages: Mutex::default(),
             candidates: RwLock::default(),
             came: AtomicUsize::new(0),
+            changed: Mutex::default(),
+            wake: Notify::new(),
             started_at,
             grace,
         }
@@ -104,6 +111,7 @@ impl Fleet {
     pub fn put_record(&self, record: HostRecord) {
         let inventory = record.inventory.and_then(|digest| self.known_inventory(&digest));
         let candidates = record.candidates.and_then(|digest| self.known_candidates(&digest));
+        self.note_changed(&record.id);
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         let online_since = hosts.get(&record.id).and_then(|host| host.online_since);
         hosts.insert(record.id.clone(), Arc::new(FleetHost { record, online_since, inventory, candidates }));
@@ -112,6 +120,23 @@ impl Fleet {
     /// Changes a host's record; nothing happens where there is no such host.
     pub fn update_record(&self, id: &HostId, change: impl FnOnce(&mut HostRecord)) {
         self.change(id, |host| change(&mut host.record));
+        self.note_changed(id);
+    }
+
+    /// The hosts of which something changed that decides about their findings: what they have, could get or run, their labels, whether they
+    /// take part. Whoever takes them looks at each.
+    pub fn take_changed(&self) -> HashSet<HostId> {
+        std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns when there are such hosts, or may be.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    fn note_changed(&self, id: &HostId) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        self.wake.notify_one();
     }
 
     /// The host's stream opened or closed.
@@ -128,7 +153,7 @@ impl Fleet {
         let before = self.get(id).map_or(0, |host| host.record.clock_offset_ms);
         let crosses = clock_is_off(before) != clock_is_off(offset_ms);
         if crosses || before.abs_diff(offset_ms) >= CLOCK_NOTED_MS {
-            self.update_record(id, |record| record.clock_offset_ms = offset_ms);
+            self.change(id, |host| host.record.clock_offset_ms = offset_ms);
         }
         crosses
     }
@@ -163,6 +188,7 @@ impl Fleet {
             host.record.inventory = Some(digest);
             host.inventory = Some(shared.clone());
         });
+        self.note_changed(id);
         self.forget_unused(packages);
         shared
     }
@@ -175,6 +201,7 @@ impl Fleet {
             host.record.candidates = Some(digest);
             host.candidates = Some(shared.clone());
         });
+        self.note_changed(id);
         self.forget_unused(packages);
         shared
     }

@@ -13,11 +13,13 @@ use tokio::net::TcpListener;
 
 use crate::access::{AccessLayer, Directory, Refusals, record_refusals};
 use crate::app::{App, Contents};
+use crate::assessor::{self, AssessorParts, FindingSettings};
 use crate::conductor::{self, ConductorParts};
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::pace::Paces;
 use crate::pki::{PkiFiles, ServerCertificate, ServerNames};
+use crate::refresh::Feeds;
 use crate::services::{agent, enrolment, operator};
 use crate::sessions::Sessions;
 use crate::setup::{ControllerSettings, pki_dir, store_path};
@@ -79,6 +81,14 @@ impl Server {
             settings: settings.conductor.clone(),
         };
         let conductor = conductor::start(parts).await?;
+        let assessor = assessor::start(AssessorParts {
+            store: store.clone(),
+            fleet: fleet.clone(),
+            conductor: conductor.clone(),
+            clock: clock.clone(),
+            settings: FindingSettings::default(),
+        });
+        let feeds = Arc::new(Feeds::new(store.clone(), assessor.clone(), clock.clone()));
         let app = Arc::new(App {
             store,
             fleet,
@@ -89,6 +99,8 @@ impl Server {
             state_dir: settings.state_dir.clone(),
             directory,
             conductor,
+            assessor,
+            feeds,
             metrics,
             contents: Contents::default(),
             paces: Paces::default(),
@@ -133,12 +145,14 @@ impl Server {
         });
         let guard = crate::revocation::guard(app.clone());
         let open_calls = tokio::spawn(async move { access.guard_open_calls().await });
+        let refreshes = tokio::spawn(app.feeds.clone().keep_fresh());
         let closing = app.clone();
         let running = tokio::spawn(async move {
             let served = server.await;
             renewal.abort();
             guard.abort();
             open_calls.abort();
+            refreshes.abort();
             closing.store.close().await;
             served.context("serving")
         });

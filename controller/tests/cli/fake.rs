@@ -82,6 +82,14 @@ macro_rules! answers {
                 let after = if self.stays { stream::pending().boxed() } else { stream::empty().boxed() };
                 self.answer(request, || stream::iter(sample(self)).chain(after).boxed())
             })+
+            async fn import_feed(&self, request: Request<tonic::Streaming<ImportFeedRequest>>) -> Result<Response<Feed>, Status> {
+                let (mut parts, mut size, mut name) = (request.into_inner(), 0, String::new());
+                while let Some(part) = parts.message().await? {
+                    size += part.data.len();
+                    name.push_str(&part.name);
+                }
+                self.answer(Request::new((name, size)), || samples::feeds().remove(0))
+            }
         }
     };
 }
@@ -118,6 +126,13 @@ answers! {
         report_harm(ReportHarmRequest) -> Rollout = samples::stopped();
         list_quarantine(ListQuarantineRequest) -> QuarantineList = QuarantineList { entries: samples::quarantine() };
         lift_quarantine(LiftQuarantineRequest) -> QuarantineEntry = samples::quarantine().remove(1);
+        list_feeds(ListFeedsRequest) -> FeedList = FeedList { feeds: samples::feeds() };
+        add_feed(AddFeedRequest) -> Feed = samples::feeds().remove(1);
+        remove_feed(FeedRequest) -> Feed = samples::feeds().remove(0);
+        refresh_feed(RefreshFeedRequest) -> Feed = samples::feeds().remove(0);
+        count_findings(ListFindingsRequest) -> FindingCounts = samples::finding_counts();
+        show_finding(FindingRequest) -> FindingDetail = samples::finding_detail();
+        show_advisory(AdvisoryRequest) -> AdvisoryDetail = samples::advisory_detail();
         set_halt(SetHaltRequest) -> Halt = samples::halt();
         show_halt(ShowHaltRequest) -> Halt = samples::halt();
     }
@@ -139,6 +154,7 @@ answers! {
                 _ => entries.into_iter().map(Ok).collect(),
             }
         };
+        list_findings(ListFindingsRequest) -> Finding as ListFindingsStream = |_| samples::findings().into_iter().map(Ok).collect();
         backup(BackupRequest) -> BackupChunk as BackupStream = |_| vec![Ok(BackupChunk { data: vec![7; 70_000] }), Ok(BackupChunk { data: vec![8; 3] })];
     }
 }

@@ -38,6 +38,9 @@ snapshot_of! {
         "rollout resume r-7k2m9qxa", "rollout abort r-7k2m9qxa", "rollout report-harm r-7k2m9qxa web-3 --reason slow",
         "rollout pause r-7k2m9qxa -o json";
     safety_is_shown: "quarantine list --all", "quarantine lift q-0b1c --reason mended", "halt", "halt --status", "halt --lift", "halt --status -o json";
+    feeds_are_shown: "feed list", "feed list -o json", "feed add epss --kind epss /srv/epss.csv.gz", "feed refresh debian", "feed remove debian";
+    findings_are_shown: "finding list", "finding list --by host", "finding list --by finding", "finding show CVE-2026-1001 web-1",
+        "finding explain CVE-2026-1001 web-1", "advisory show CVE-2026-1001", "finding list -o json", "finding show CVE-2026-1001 web-1 -o json";
     history_is_shown: "events", "events -o json", "audit list", "audit list -o json";
 }
 

@@ -52,6 +52,15 @@ const GRID: &str = "
     patchwave.operator.v1.OperatorService/LiftQuarantine   . . . . . x x x
     patchwave.operator.v1.OperatorService/SetHalt          . . . . . x x x
     patchwave.operator.v1.OperatorService/ShowHalt         . . . . x x x x
+    patchwave.operator.v1.OperatorService/ListFeeds        . . . . x x x x
+    patchwave.operator.v1.OperatorService/AddFeed          . . . . . . . x
+    patchwave.operator.v1.OperatorService/RemoveFeed       . . . . . . . x
+    patchwave.operator.v1.OperatorService/RefreshFeed      . . . . . x x x
+    patchwave.operator.v1.OperatorService/ImportFeed       . . . . . . . x
+    patchwave.operator.v1.OperatorService/ListFindings     . . . . x x x x
+    patchwave.operator.v1.OperatorService/CountFindings    . . . . x x x x
+    patchwave.operator.v1.OperatorService/ShowFinding      . . . . x x x x
+    patchwave.operator.v1.OperatorService/ShowAdvisory     . . . . x x x x
     patchwave.operator.v1.OperatorService/Events           . . . . x x x x
     patchwave.operator.v1.OperatorService/ListAudit        . . . . x x x x
     patchwave.operator.v1.OperatorService/Backup           . . . . . . . x

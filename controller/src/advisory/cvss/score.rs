@@ -83,6 +83,12 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The band of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|band| band.as_str() == name)
+    }
+
     /// All of them, least first.
     pub const ALL: [Self; 5] = [Self::None, Self::Low, Self::Medium, Self::High, Self::Critical];
 

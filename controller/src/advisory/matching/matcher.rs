@@ -119,6 +119,18 @@ impl Matcher {
         self.images.get(image.0).map(|image| &image.hosts)
     }
 
+    /// The hosts that have the image of this number.
+    #[must_use]
+    pub fn hosts_of_number(&self, image: u32) -> Option<&RoaringBitmap> {
+        self.hosts_of(ImageId(image))
+    }
+
+    /// Every package key of an image with what matches it, if anything; in no order.
+    pub fn packages_of(&self, image: ImageId) -> impl Iterator<Item = (&PackageKey, &Matches)> {
+        let packages = self.images.get(image.0).into_iter().flat_map(|image| &image.packages);
+        packages.filter_map(|id| self.packages.get(id)).map(|package| (&package.key, package.matches.as_ref()))
+    }
+
     /// Everything that matches a package key of an image, ordered by key.
     #[must_use]
     pub fn matches_of(&self, image: ImageId) -> Vec<(&PackageKey, &Matches)> {

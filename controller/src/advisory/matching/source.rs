@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use patchwave_common::domain::{InstallState, InstalledPackage, Inventory};
+use patchwave_common::domain::{Candidate, InstallState, InstalledPackage, Inventory};
 
 use crate::advisory::record::{Space, System};
 
@@ -25,11 +25,28 @@ impl PackageKey {
         if package.state == InstallState::ConfigFiles {
             return None;
         }
-        let (name, version) = match (space.system(), signed_kernel(package.source.as_str())) {
-            (System::Debian | System::Ubuntu, Some(kernel)) => (kernel, package.version.as_str()),
-            _ => (package.source.as_str().into(), package.source_version.as_str()),
+        let versions = (package.version.as_str(), package.source_version.as_str());
+        Some(Self::of_source(space, package.source.as_str(), versions))
+    }
+
+    /// The key of what a host would have with a candidate installed.
+    #[must_use]
+    pub fn of_candidate(space: &Space, candidate: &Candidate) -> Self {
+        Self::of_source(space, candidate.source.as_str(), (candidate.to.as_str(), candidate.source_version.as_str()))
+    }
+
+    /// The name by which distributions' advisories know a source package.
+    #[must_use]
+    pub fn name_of_source(source: &str) -> Arc<str> {
+        signed_kernel(source).unwrap_or_else(|| source.into())
+    }
+
+    fn of_source(space: &Space, source: &str, (version, source_version): (&str, &str)) -> Self {
+        let (name, version) = match (space.system(), signed_kernel(source)) {
+            (System::Debian | System::Ubuntu, Some(kernel)) => (kernel, version),
+            _ => (source.into(), source_version),
         };
-        Some(Self { space: space.clone(), name, version: version.into() })
+        Self { space: space.clone(), name, version: version.into() }
     }
 }
 

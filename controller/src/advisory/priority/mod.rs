@@ -34,7 +34,7 @@ pub struct Knowledge {
 }
 
 /// What an operator said of a host, by its labels; `None` where nothing was said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct HostClass {
     /// Whether it can be reached from the internet: label `exposure`, `internet` or another.
     pub exposed: Option<bool>,

@@ -6,6 +6,8 @@ pub mod backup;
 pub mod completions;
 pub mod context;
 pub mod events;
+pub mod feed;
+pub mod finding;
 pub mod halt;
 pub mod host;
 pub mod init;
@@ -43,7 +45,9 @@ pub async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<(),
         Command::Events(arguments) => events::run(arguments, session).await?,
         Command::Audit(command) => audit::run(command, session).await?,
         Command::Context(command) => context::run(command, session)?,
-        Command::Advisory(command) => advisory::run(command, session.printer)?,
+        Command::Feed(command) => feed::run(command, session).await?,
+        Command::Finding(command) => finding::run(command, session).await?,
+        Command::Advisory(command) => advisory::run(command, session).await?,
         Command::Version(command) => version::run(command, session.printer)?,
         Command::Completions(arguments) => completions::run(&arguments, session.printer)?,
     }

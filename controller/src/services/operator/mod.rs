@@ -4,6 +4,8 @@
 //! runs; what a rollout does is the conductor's.
 
 mod call;
+mod feeds;
+mod findings;
 mod history;
 mod hosts;
 mod operators;
@@ -18,7 +20,7 @@ mod tokens;
 use std::sync::Arc;
 
 use patchwave_proto::operator::v1 as wire;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use wire::operator_service_server::{OperatorService, OperatorServiceServer};
 
 use call::Call;
@@ -80,6 +82,13 @@ macro_rules! methods {
                     result.map(Response::new)
                 }
             )+
+            async fn import_feed(&self, request: Request<Streaming<wire::ImportFeedRequest>>) -> Result<Response<wire::Feed>, Status> {
+                let (call, mut parts) = self.call(request)?;
+                let mut name = String::new();
+                let result = feeds::import(&call, &mut parts, &mut name).await;
+                call.audit("feed.import", &name, result.as_ref().map(drop)).await;
+                result.map(Response::new)
+            }
         }
     };
 }
@@ -116,6 +125,13 @@ methods! {
         report_harm(ReportHarmRequest) -> Rollout = "rollout.report-harm", |request| request.host.clone() => rollouts::report_harm;
         list_quarantine(ListQuarantineRequest) -> QuarantineList = "quarantine.list", |_| String::new() => safety::list_quarantine;
         lift_quarantine(LiftQuarantineRequest) -> QuarantineEntry = "quarantine.lift", |request| request.id.clone() => safety::lift_quarantine;
+        list_feeds(ListFeedsRequest) -> FeedList = "feed.list", |_| String::new() => feeds::list;
+        add_feed(AddFeedRequest) -> Feed = "feed.add", |request| request.name.clone() => feeds::add;
+        remove_feed(FeedRequest) -> Feed = "feed.remove", |request| request.name.clone() => feeds::remove;
+        refresh_feed(RefreshFeedRequest) -> Feed = "feed.refresh", |request| request.name.clone() => feeds::refresh;
+        count_findings(ListFindingsRequest) -> FindingCounts = "finding.count", |request| request.selector.clone() => findings::count;
+        show_finding(FindingRequest) -> FindingDetail = "finding.show", |request| request.advisory.clone() => findings::show;
+        show_advisory(AdvisoryRequest) -> AdvisoryDetail = "advisory.show", |request| request.advisory.clone() => findings::advisory;
         set_halt(SetHaltRequest) -> Halt = "halt.set", |request| if request.halted { "on".into() } else { "off".into() } => safety::set_halt;
         show_halt(ShowHaltRequest) -> Halt = "halt.show", |_| String::new() => safety::show_halt;
     }
@@ -127,6 +143,7 @@ methods! {
         watch_rollout(RolloutRequest) -> RolloutDetail as WatchRolloutStream = "rollout.watch", |request| request.rollout.clone() => rollouts::watch;
         events(EventsRequest) -> FleetEvent as EventsStream = "events", |_| String::new() => history::events;
         list_audit(ListAuditRequest) -> AuditEntry as ListAuditStream = "audit.list", |_| String::new() => history::audit;
+        list_findings(ListFindingsRequest) -> Finding as ListFindingsStream = "finding.list", |request| request.selector.clone() => findings::list;
         backup(BackupRequest) -> BackupChunk as BackupStream = "backup", |_| String::new() => history::backup;
     }
 }

@@ -1,6 +1,7 @@
 //! `patchwave advisory`: what advisories say of packages.
 
 mod ranking;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use patchwave_common::domain::dpkg::installed_packages;
-use patchwave_common::domain::{InstalledPackage, Timestamp, clean_text, show_duration};
+use patchwave_common::domain::{AdvisoryId, InstalledPackage, Timestamp, clean_text, show_duration};
+use patchwave_proto::operator::v1::AdvisoryRequest;
 use serde::Serialize;
 
 use crate::advisory::cvss::Severity;
@@ -21,8 +23,9 @@ use crate::advisory::osv;
 use crate::advisory::record::Space;
 use crate::cli::error::Exit;
 use crate::cli::output::{self, Tabular};
+use crate::cli::status::About;
 use crate::cli::table::{Cell, Column};
-use crate::cli::{CliError, Printer};
+use crate::cli::{CliError, Printer, Session};
 use crate::feeds::{Limits, read_records};
 use ranking::Ranking;
 
@@ -32,6 +35,11 @@ Examples:
   patchwave advisory match --osv ./records --status-file status --os ubuntu:22.04 -o json
   patchwave advisory match --osv all.zip --status-file status --os debian:12 --kev kev.json --epss epss.csv.gz --label exposure=internet
   patchwave advisory match --osv all.zip --status-file status --os debian:12 --kev kev.json --ssvc points.tsv --scheme bod-26-04";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  patchwave advisory show CVE-2026-1234
+  patchwave advisory show DSA-6001-1 -o json";
 
 /// Bound on a status file, as the agent has it: 4,000 packages are about 5 MB.
 const STATUS_MAX_BYTES: u64 = 64 << 20;
@@ -57,6 +65,13 @@ pub enum AdvisoryCommand {
         #[command(flatten)]
         ranking: ranking::RankingArguments,
     },
+    /// Show who is affected by an advisory, and how far patching has come
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// The advisory, by any of its names
+        #[arg(value_parser = |text: &str| AdvisoryId::parse(text))]
+        advisory: AdvisoryId,
+    },
 }
 
 /// One hole of one source package.
@@ -81,11 +96,23 @@ struct Found {
     binaries: BTreeSet<String>,
 }
 
-pub(super) fn run(command: AdvisoryCommand, printer: &mut Printer) -> Result<(), CliError> {
-    let AdvisoryCommand::Match { osv, status_file, os, ranking } = command;
-    let ranking = ranking.read(printer)?;
-    let packages = read_status(&status_file)?;
-    let advisories = read_advisories(&osv, &os, printer)?;
+pub(super) async fn run(command: AdvisoryCommand, session: &mut Session<'_>) -> Result<(), CliError> {
+    match command {
+        AdvisoryCommand::Match { osv, status_file, os, ranking } => {
+            let ranking = ranking.read(session.printer)?;
+            match_offline(&osv, &status_file, os, &ranking, session.printer)
+        }
+        AdvisoryCommand::Show { advisory } => {
+            let request = AdvisoryRequest { advisory: advisory.into() };
+            let detail = session.ask(About::Finding, async |client| client.show_advisory(request).await).await?;
+            output::one(session.printer, &detail, show::print)
+        }
+    }
+}
+
+fn match_offline(osv: &Path, status_file: &Path, os: Space, ranking: &Ranking, printer: &mut Printer) -> Result<(), CliError> {
+    let packages = read_status(status_file)?;
+    let advisories = read_advisories(osv, &os, printer)?;
     if !advisories.covers(&os) {
         return Err(CliError::failed(
             format!("no advisory in {} speaks of {os}: whether its packages have holes is unknown", osv.display()),
@@ -105,7 +132,7 @@ pub(super) fn run(command: AdvisoryCommand, printer: &mut Printer) -> Result<(),
             let version = clean_text(&key.version, 80);
             printer.talk(&format!("{}: its version \"{version}\" cannot be compared, so nothing is known of it", key.name));
         }
-        found.extend(matches.found.iter().map(|it| Found::new(key, it, binaries, &ranking)));
+        found.extend(matches.found.iter().map(|it| Found::new(key, it, binaries, ranking)));
     }
     // The most urgent first; what waits for an upgrade last.
     found.sort_by(|left, right| left.order().cmp(&right.order()));
