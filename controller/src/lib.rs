@@ -2,7 +2,9 @@
 //!
 //! Requests come in through `server` (TLS, one port), pass `access` (who may call what) and reach `services`. `fleet` is what is known of
 //! hosts now, `sessions` are their open streams. `conductor` carries rollouts out and is the only one that touches them; `rollout` is the
-//! pure engine that decides. `advisory` is what is known of holes, `finding` what that means for a host, both pure as well; `feeds` is how it comes in. What must survive is in `store`, as `records`; `pki` makes certificates and tokens.
+//! pure engine that decides. `advisory` is what is known of holes, `finding` what that means for a host, both pure as well. `feeds` reads what
+//! others publish, `refresh` brings it into use, and `assessor` keeps the findings of the fleet true. What must survive is in `store`, as
+//! `records`; `pki` makes certificates and tokens.
 
 pub mod access;
 pub mod advisory;

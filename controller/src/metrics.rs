@@ -23,6 +23,34 @@ struct ByState {
     state: String,
 }
 
+/// One label, `feed`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByFeed {
+    feed: String,
+}
+
+/// What is known of holes, as one look found it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holes {
+    /// Findings by the name of their state.
+    pub findings: std::collections::BTreeMap<&'static str, u64>,
+    /// Findings whose deadline has passed.
+    pub overdue: u64,
+    /// Active hosts of which no advisory speaks.
+    pub unknown: u64,
+}
+
+/// A feed's age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedAge {
+    /// Its name.
+    pub feed: String,
+    /// Since its content came into use, in seconds; `None` where it has none.
+    pub age_secs: Option<u64>,
+    /// Whether it is older than it may be.
+    pub stale: bool,
+}
+
 /// What came of the connections, as the listener counts them.
 #[derive(Debug, Clone, Default)]
 struct Listener(Arc<OnceLock<Arc<AcceptStatistics>>>);
@@ -55,6 +83,11 @@ pub struct Metrics {
     latency: Histogram,
     listener: Listener,
     refused: Counter,
+    findings: Family<ByState, Gauge>,
+    overdue: Gauge,
+    unknown: Gauge,
+    feed_ages: Family<ByFeed, Gauge>,
+    feeds_stale: Gauge,
     /// When each host was last sent a directive that it has not acknowledged; at most one entry a host.
     sent: Mutex<HashMap<HostId, Instant>>,
 }
@@ -65,6 +98,13 @@ impl Default for Metrics {
         let (hosts, rollouts, outcomes) = (Family::default(), Family::default(), Family::default());
         let (streams, slowed, directives) = (Gauge::default(), Counter::default(), Counter::default());
         let (listener, refused) = (Listener::default(), Counter::default());
+        let (findings, overdue, unknown) = (Family::default(), Gauge::default(), Gauge::default());
+        let (feed_ages, feeds_stale) = (Family::default(), Gauge::default());
+        registry.register("findings", "Findings of active hosts by state", findings.clone());
+        registry.register("findings_overdue", "Findings whose deadline has passed", overdue.clone());
+        registry.register("hosts_without_advisories", "Active hosts of which no feed speaks: unknown, not clean", unknown.clone());
+        registry.register_with_unit("feed_age", "Since the content of a feed came into use", Unit::Seconds, feed_ages.clone());
+        registry.register("feeds_stale", "Feeds older than they may be, or without content", feeds_stale.clone());
         registry.register_collector(Box::new(listener.clone()));
         registry.register("calls_refused", "Calls refused since their caller has too many open", refused.clone());
         // From a millisecond on loopback to a minute over a bad link.
@@ -81,7 +121,24 @@ impl Default for Metrics {
             Unit::Seconds,
             latency.clone(),
         );
-        Self { registry, hosts, rollouts, outcomes, streams, slowed, directives, latency, listener, refused, sent: Mutex::default() }
+        Self {
+            registry,
+            hosts,
+            rollouts,
+            outcomes,
+            streams,
+            slowed,
+            directives,
+            latency,
+            listener,
+            refused,
+            findings,
+            overdue,
+            unknown,
+            feed_ages,
+            feeds_stale,
+            sent: Mutex::default(),
+        }
     }
 }
 
@@ -154,5 +211,23 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// What is known of holes is this now.
+    pub fn set_holes(&self, holes: &Holes, feeds: &[FeedAge]) {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.findings.clear();
+        for (state, count) in &holes.findings {
+            self.findings.get_or_create(&ByState { state: (*state).to_owned() }).set(signed(*count));
+        }
+        self.overdue.set(signed(holes.overdue));
+        self.unknown.set(signed(holes.unknown));
+        self.feed_ages.clear();
+        for feed in feeds {
+            if let Some(age) = feed.age_secs {
+                self.feed_ages.get_or_create(&ByFeed { feed: feed.feed.clone() }).set(signed(age));
+            }
+        }
+        self.feeds_stale.set(signed(feeds.iter().filter(|feed| feed.stale).count() as u64));
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use patchwave_common::domain::{AdvisoryId, Timestamp, version};
 
-use super::Assessor;
 use super::look::{fix_key, space_of};
+use super::{Assessor, Coverage};
 use crate::advisory::decision::Outcome;
 use crate::advisory::matching::PackageKey;
 use crate::advisory::priority::{Deadline, FixHistory, HostClass, deadline, decide};
 use crate::advisory::record::{Advisory, Space};
 use crate::finding::{Finding, FindingKey};
 use crate::fleet::FleetHost;
+use crate::metrics::Holes;
 
 /// What was decided about a finding on a host.
 #[derive(Debug, Clone)]
@@ -99,5 +100,24 @@ impl<'a> Rulings<'a> {
                 seen.filter(|(version, _)| closes(version)).map(|(_, seen)| *seen).min()
             })
         })
+    }
+}
+
+impl Assessor {
+    /// Findings of active hosts, counted.
+    #[must_use]
+    pub fn holes(&self) -> Holes {
+        let (mut holes, mut rulings, now) = (Holes::default(), Rulings::new(self), self.now());
+        for (id, assessed) in self.hosts() {
+            let Some(host) = self.fleet.get(id).filter(|host| host.is_active()) else { continue };
+            holes.unknown += u64::from(assessed.coverage != Coverage::Known);
+            for (key, finding) in &assessed.findings.0 {
+                *holes.findings.entry(finding.state.as_str()).or_default() += 1;
+                let counts = !finding.state.is_closed() && !finding.state.is_excepted();
+                let late = counts && rulings.rule(&host, key, finding).is_some_and(|ruling| ruling.is_overdue(now));
+                holes.overdue += u64::from(late);
+            }
+        }
+        holes
     }
 }

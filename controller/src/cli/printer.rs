@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use patchwave_common::domain::Timestamp;
 use patchwave_common::runtime::clock::{Clock as _, SystemClock};
 
 use super::error::CliError;
 use super::output::Format;
-use super::text::{Paint, Tone, many_lines};
+use super::text::{Paint, Tone, many_lines, one_line};
 
 /// Width of a terminal that does not tell.
 const UNKNOWN_WIDTH: u16 = 80;
@@ -36,6 +37,7 @@ pub struct Printer {
     interactive: bool,
     format: Format,
     now: Timestamp,
+    zone: TimeZone,
     left_out: Vec<&'static str>,
 }
 
@@ -59,6 +61,7 @@ impl Printer {
             talk: Box::new(talk),
             format,
             now: SystemClock::new().now(),
+            zone: TimeZone::system(),
             left_out: Vec::new(),
         }
     }
@@ -75,6 +78,7 @@ impl Printer {
             interactive: false,
             format,
             now,
+            zone: TimeZone::UTC,
             left_out: Vec::new(),
         };
         (printer, captured)
@@ -90,6 +94,14 @@ impl Printer {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// An RFC 3339 instant as whoever reads it tells the time, with the zone; the text itself where it is none.
+    #[must_use]
+    pub fn local(&self, instant: &str) -> String {
+        instant
+            .parse::<jiff::Timestamp>()
+            .map_or_else(|_| one_line(instant), |instant| instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string())
     }
 
     /// Where data goes.

@@ -4,6 +4,7 @@
 //! segments are stored one by one, and the write that names it in the feed's record brings it into use. Until then, and where anything fails
 //! before, the old one is. One refresh goes on at a time: what is held in memory is one feed twice, old and new.
 
+mod fetch;
 mod schedule;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -14,6 +15,9 @@ use std::sync::Arc;
 use patchwave_common::domain::{FeedName, Timestamp, clean_text};
 use patchwave_common::runtime::clock::Clock;
 use tokio::sync::Mutex;
+
+pub use fetch::{FetchError, FetchLimits, check_url, is_url};
+use fetch::{Fetched, fetch};
 
 use crate::assessor::AssessorHandle;
 use crate::feeds::{Content, FeedFormat, Flaws, Limits, Packer, SourceError, read_records};
@@ -43,6 +47,9 @@ pub enum RefreshError {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The source cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Nothing in it can be used.
     #[error("none of its {bad} records can be used, the first since: {first} (hint: check the kind of the feed)")]
     NothingUsable {
@@ -74,6 +81,9 @@ pub enum RefreshError {
 
 /// Brings feeds up to date.
 pub struct Feeds {
+    /// Where files lie while they are fetched: private, and on the disk that has room for them.
+    directory: PathBuf,
+    limits: FetchLimits,
     store: StoreHandle,
     assessor: AssessorHandle,
     clock: Arc<dyn Clock>,
@@ -88,10 +98,10 @@ struct Reading {
 }
 
 impl Feeds {
-    /// Over a store, for an assessor.
+    /// Over a store, for an assessor; what is fetched lies in `directory` meanwhile.
     #[must_use]
-    pub fn new(store: StoreHandle, assessor: AssessorHandle, clock: Arc<dyn Clock>) -> Self {
-        Self { store, assessor, clock, one_at_a_time: Mutex::new(()) }
+    pub fn new(store: StoreHandle, assessor: AssessorHandle, clock: Arc<dyn Clock>, directory: PathBuf) -> Self {
+        Self { directory, limits: FetchLimits::default(), store, assessor, clock, one_at_a_time: Mutex::new(()) }
     }
 
     /// Every feed, by name.
@@ -151,8 +161,32 @@ impl Feeds {
         if feed.source.is_empty() {
             return Err(RefreshError::NoSource(name.clone()));
         }
-        let source = PathBuf::from(&feed.source);
-        self.take(feed, &source, accept_smaller).await
+        if !is_url(&feed.source) {
+            let source = PathBuf::from(&feed.source);
+            return self.take(feed, &source, accept_smaller, String::new()).await;
+        }
+        let known = feed.content.as_ref().map_or("", |content| content.validator.as_str());
+        match fetch(&feed.source, known, &self.directory, &self.limits).await {
+            Ok(Fetched::NotModified) => self.still_the_newest(feed).await,
+            Ok(Fetched::File { path, validator }) => self.take(feed, &path, accept_smaller, validator).await,
+            Err(error) => {
+                let error = RefreshError::from(error);
+                self.tell_failure(&feed, &error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The server has nothing newer than what is in use.
+    async fn still_the_newest(&self, mut feed: FeedRecord) -> Result<FeedRecord, RefreshError> {
+        let at = self.clock.now();
+        feed.last_try = Some(FeedTry { at, error: None });
+        if let Some(content) = &mut feed.content {
+            content.refreshed_at = at;
+            (content.added, content.changed, content.removed) = (0, 0, 0);
+        }
+        self.put(feed.clone()).await?;
+        Ok(feed)
     }
 
     /// Reads a file in a feed's place.
@@ -162,7 +196,7 @@ impl Feeds {
     pub async fn import(&self, name: &FeedName, file: &Path, accept_smaller: bool) -> Result<FeedRecord, RefreshError> {
         let _one = self.one_at_a_time.lock().await;
         let feed = self.find(name).await?;
-        self.take(feed, file, accept_smaller).await
+        self.take(feed, file, accept_smaller, String::new()).await
     }
 
     async fn find(&self, name: &FeedName) -> Result<FeedRecord, RefreshError> {
@@ -177,22 +211,34 @@ impl Feeds {
     }
 
     /// Tries to bring a source's content into use, and keeps how that went.
-    async fn take(&self, feed: FeedRecord, source: &Path, accept_smaller: bool) -> Result<FeedRecord, RefreshError> {
-        let result = self.try_take(feed.clone(), source, accept_smaller).await;
+    async fn take(&self, feed: FeedRecord, source: &Path, accept_smaller: bool, validator: String) -> Result<FeedRecord, RefreshError> {
+        let result = self.try_take(feed.clone(), source, accept_smaller, validator).await;
         if let Err(error) = &result {
-            tracing::warn!(feed = %feed.name, %error, "the feed was not refreshed; what was in use still is");
-            let tried = FeedTry { at: self.clock.now(), error: Some(clean_text(&error.to_string(), 500)) };
-            let keep = feed.content.as_ref().map(|content| content.generation);
-            let changes = vec![
-                Change::PutFeed(Box::new(FeedRecord { last_try: Some(tried), ..feed.clone() })),
-                Change::DropFeedSegments { feed: feed.name.clone(), keep },
-            ];
-            self.store.write(Write::new(changes)).await?;
+            self.tell_failure(&feed, error).await?;
         }
         result
     }
 
-    async fn try_take(&self, mut feed: FeedRecord, source: &Path, accept_smaller: bool) -> Result<FeedRecord, RefreshError> {
+    /// Keeps why a refresh failed, and nothing of what it brought.
+    async fn tell_failure(&self, feed: &FeedRecord, error: &RefreshError) -> Result<(), RefreshError> {
+        tracing::warn!(feed = %feed.name, %error, "the feed was not refreshed; what was in use still is");
+        let tried = FeedTry { at: self.clock.now(), error: Some(clean_text(&error.to_string(), 500)) };
+        let keep = feed.content.as_ref().map(|content| content.generation);
+        let changes = vec![
+            Change::PutFeed(Box::new(FeedRecord { last_try: Some(tried), ..feed.clone() })),
+            Change::DropFeedSegments { feed: feed.name.clone(), keep },
+        ];
+        self.store.write(Write::new(changes)).await?;
+        Ok(())
+    }
+
+    async fn try_take(
+        &self,
+        mut feed: FeedRecord,
+        source: &Path,
+        accept_smaller: bool,
+        validator: String,
+    ) -> Result<FeedRecord, RefreshError> {
         let generation = feed.content.as_ref().map_or(1, |content| content.generation + 1);
         // Left behind by a controller that ended within a refresh.
         let keep = feed.content.as_ref().map(|content| content.generation);
@@ -223,7 +269,7 @@ impl Feeds {
             removed: delta.removed,
             bad: reading.bad.count,
             bad_shown: reading.bad.shown,
-            validator: String::new(),
+            validator,
         });
         feed.last_try = Some(FeedTry { at, error: None });
         let changes =

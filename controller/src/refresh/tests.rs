@@ -36,7 +36,7 @@ impl Desk {
         let conductor = conductor::start(parts).await.unwrap();
         let settings = FindingSettings::default();
         let assessor = start(AssessorParts { store: store.clone(), fleet, conductor, clock: clock.clone(), settings });
-        Self { feeds: Feeds::new(store, assessor.clone(), clock.clone()), assessor, clock }
+        Self { feeds: Feeds::new(store, assessor.clone(), clock.clone(), std::env::temp_dir()), assessor, clock }
     }
 
     async fn alone() -> (Arc<dyn Store>, Self) {

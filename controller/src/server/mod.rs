@@ -88,7 +88,7 @@ impl Server {
             clock: clock.clone(),
             settings: FindingSettings::default(),
         });
-        let feeds = Arc::new(Feeds::new(store.clone(), assessor.clone(), clock.clone()));
+        let feeds = Arc::new(Feeds::new(store.clone(), assessor.clone(), clock.clone(), settings.state_dir.clone()));
         let app = Arc::new(App {
             store,
             fleet,

@@ -16,11 +16,11 @@ use crate::cli::{CliError, Session, values};
 use crate::records::FeedKind;
 
 const ADD_EXAMPLES: &str = "\
-The source is a path on the controller's machine, read anew every so often. Without one, `feed import` brings the content, as for a site \
-without a way to the internet.
+The source is a URL, or a path on the controller's machine, and is read anew every so often. Without one, `feed import` brings the content, \
+as for a site without a way to the internet.
 
 Examples:
-  patchwave feed add debian --kind osv /srv/feeds/debian/all.zip
+  patchwave feed add debian --kind osv https://feeds.example.org/debian/all.zip
   patchwave feed add kev --kind kev /srv/feeds/known_exploited_vulnerabilities.json --every 1h --max-age 7d
   patchwave feed add epss --kind epss";
 const LIST_EXAMPLES: &str = "\
@@ -43,8 +43,8 @@ What only this feed spoke of is no longer known: hosts of whose release no other
 Examples:
   patchwave feed remove epss";
 
-/// Bytes of a file that travel in one message.
-const PART_BYTES: usize = 1 << 20;
+/// Bytes of a file that travel in one message: half of what the controller takes as one.
+const PART_BYTES: usize = 512 << 10;
 /// How long an import may take on the controller after the last part: it reads and stores some 100,000 records.
 const IMPORT_SECS: u64 = 1_800;
 
@@ -88,7 +88,7 @@ pub enum FeedCommand {
         /// What it tells, and in which form
         #[arg(long, value_name = "KIND")]
         kind: Kind,
-        /// An absolute path on the controller's machine
+        /// A URL, or an absolute path on the controller's machine
         #[arg(value_name = "SOURCE", default_value = "", hide_default_value = true)]
         source: String,
         /// How often it is read [default: what is usual for the kind]

@@ -10,7 +10,7 @@ use tonic::{Status, Streaming};
 use super::call::{Call, parsed, show_time, store_status, wrong};
 use crate::feeds::{FeedFormat, SourceError};
 use crate::records::{FeedKind, FeedRecord};
-use crate::refresh::{RefreshError, overdue_since};
+use crate::refresh::{RefreshError, check_url, is_url, overdue_since};
 
 /// Largest file that is imported: as large as an archive may be (`feeds::Limits`).
 const IMPORT_MAX_BYTES: u64 = 2 << 30;
@@ -34,11 +34,11 @@ pub(super) async fn add(call: &Call, request: wire::AddFeedRequest) -> Result<wi
     if source.len() > SOURCE_MAX_BYTES || clean_text(source, SOURCE_MAX_BYTES) != source {
         return Err(wrong("SOURCE", "is too long, or has characters that no path has"));
     }
-    if !source.is_empty() && !source.starts_with('/') {
-        return Err(wrong(
-            "SOURCE",
-            "must be an absolute path on the controller (hint: without one, `patchwave feed import` brings its content)",
-        ));
+    if is_url(source) {
+        check_url(source).map_err(|error| wrong("SOURCE", error))?;
+    } else if !source.is_empty() && !source.starts_with('/') {
+        let hint = "hint: without one, `patchwave feed import` brings its content";
+        return Err(wrong("SOURCE", format!("must be a URL, or an absolute path on the controller ({hint})")));
     }
     let format = FeedFormat::of(kind);
     let span = |field: &str, ms: u64, usual: Duration| {

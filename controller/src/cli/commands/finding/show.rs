@@ -13,7 +13,7 @@ use crate::cli::{CliError, Printer};
 /// Where it stands, and how it came there.
 pub(super) fn print(printer: &mut Printer, detail: &FindingDetail) -> Result<(), CliError> {
     let finding = detail.finding.clone().unwrap_or_default();
-    head(printer, &finding, detail)?.field("closed by", &detail.closes).print(printer)?;
+    head(printer, &finding, detail).field("closed by", &detail.closes).print(printer)?;
     history(printer, &detail.history)
 }
 
@@ -24,29 +24,31 @@ pub(super) fn explain(printer: &mut Printer, detail: &FindingDetail) -> Result<(
         ("", _) => String::new(),
         (vector, score) => format!("{score} ({vector})"),
     };
-    head(printer, &finding, detail)?
+    let told = |instant: &str| if instant.is_empty() { String::new() } else { printer.local(instant) };
+    let (published, changed, fix_seen) = (told(&detail.published), told(&detail.modified), told(&detail.fix_seen));
+    head(printer, &finding, detail)
         .field("score", score)
         .field("EPSS", if finding.epss.is_empty() { String::new() } else { format!("{} % within 30 days", finding.epss) })
         .field("record", format!("{} of feed {}", finding.advisory, detail.feeds.join(", ")))
-        .field("published", &detail.published)
-        .field("changed", &detail.modified)
+        .field("published", published)
+        .field("changed", changed)
         .field("matched", &detail.matched)
         .field("priority", &detail.why)
         .field("within", within(&finding))
-        .field("fix seen", &detail.fix_seen)
+        .field("fix seen", fix_seen)
         .field("deadline", &detail.deadline_basis)
         .field("closed by", &detail.closes)
         .print(printer)?;
     history(printer, &detail.history)
 }
 
-fn head(printer: &Printer, finding: &Finding, detail: &FindingDetail) -> Result<Card, CliError> {
+fn head(printer: &Printer, finding: &Finding, detail: &FindingDetail) -> Card {
     let due = match finding.due.as_str() {
         "" => String::new(),
-        due => format!("{} ({})", local(due), relative(due, printer.now())),
+        due => format!("{} ({})", printer.local(due), relative(due, printer.now())),
     };
     let exploited = if finding.known_exploited { "known (CISA's catalogue)" } else { "" };
-    Ok(Card::new()
+    Card::new()
         .field("advisory", &finding.advisory)
         .items("also named", &finding.aliases)
         .field("about", &detail.summary)
@@ -60,7 +62,7 @@ fn head(printer: &Printer, finding: &Finding, detail: &FindingDetail) -> Result<
         .toned("search", if finding.investigate { "the host must be searched for traces of an attack" } else { "" }, Tone::Bad)
         .state("state", &finding.state)
         .field("evidence", &finding.evidence)
-        .toned("due", due, if finding.overdue { Tone::Bad } else { Tone::Plain }))
+        .toned("due", due, if finding.overdue { Tone::Bad } else { Tone::Plain })
 }
 
 fn within(finding: &Finding) -> String {
@@ -70,21 +72,15 @@ fn within(finding: &Finding) -> String {
     }
 }
 
-/// An instant in the time of whoever reads it, with its zone.
-fn local(instant: &str) -> String {
-    instant.parse::<jiff::Timestamp>().map_or_else(
-        |_| instant.to_owned(),
-        |instant| instant.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string(),
-    )
-}
-
 fn history(printer: &mut Printer, changes: &[FindingChange]) -> Result<(), CliError> {
     if changes.is_empty() {
         return Ok(());
     }
     heading(printer, "History")?;
     const COLUMNS: [Column; 3] = [Column::new("AT"), Column::new("STATE"), Column::new("EVIDENCE").wraps()];
-    let rows: Vec<Vec<Cell>> =
-        changes.iter().map(|change| vec![Cell::from(local(&change.at)), Cell::state(&change.to), Cell::from(&change.evidence)]).collect();
+    let rows: Vec<Vec<Cell>> = changes
+        .iter()
+        .map(|change| vec![Cell::from(printer.local(&change.at)), Cell::state(&change.to), Cell::from(&change.evidence)])
+        .collect();
     output::rows(printer, &COLUMNS, &rows)
 }
