@@ -14,6 +14,7 @@ pub mod cli;
 pub mod conductor;
 pub mod feeds;
 pub mod finding;
+pub mod finding_log;
 pub mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use patchwave_common::domain::{Digest, HostId};
 
-use super::{Assessed, Assessor, Coverage, log};
+use super::{Assessed, Assessor, Coverage};
 use crate::feeds::{Content, FeedFormat, unpack};
 use crate::finding::FindingSet;
+use crate::finding_log;
 use crate::records::{FeedRecord, FindingEntry, FixRecord, HostRecord};
 use crate::store::{MAX_PAGE, Result, StoreError, StoreRead};
 
@@ -94,7 +95,7 @@ impl<'a> Logs<'a> {
         }
         let damaged = |detail: String| StoreError::Damaged { path: format!("findings of host {host}").into(), detail };
         let bytes = self.store.finding_batch(batch)?.ok_or_else(|| damaged(format!("transitions {batch} are missing")))?;
-        let after = Arc::new(log::apply(&before, log::read(&bytes).map_err(damaged)?));
+        let after = Arc::new(finding_log::apply(&before, finding_log::read(&bytes).map_err(damaged)?));
         self.known.insert(key, (before, after.clone()));
         Ok(after)
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use patchwave_common::domain::{Blocked, Candidate, Digest, DigestBuilder, HostId, QuarantineKey};
 
-use super::{Assessed, Assessor, Coverage, LOOKS_PER_TURN, log};
+use super::{Assessed, Assessor, Coverage, LOOKS_PER_TURN};
 use crate::advisory::matching::{Match, PackageKey, package_keys};
 use crate::advisory::record::Space;
 use crate::finding::{Available, FindingSet, Running, View, step};
+use crate::finding_log;
 use crate::fleet::FleetHost;
 use crate::records::{FixKey, FixRecord};
 use crate::store::{Change, MAX_CHANGES, Result, Write};
@@ -89,7 +90,7 @@ impl Assessor {
             exceptions: &[],
         };
         let after = step(&before.findings, &view);
-        let outcome = match log::changes(&before.findings, &after) {
+        let outcome = match finding_log::changes(&before.findings, &after) {
             None => Assessed { coverage: Coverage::Known, ..before },
             Some(transitions) => {
                 let transitions = Bytes::from(transitions);

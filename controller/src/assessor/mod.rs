@@ -9,7 +9,6 @@
 
 mod handle;
 mod load;
-pub mod log;
 mod look;
 mod rollouts;
 mod ruling;

@@ -36,11 +36,19 @@ impl Ruling {
     }
 }
 
+/// What closes a finding in a space.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Fixing {
+    space: Space,
+    source: Arc<str>,
+    fixed: Option<Arc<str>>,
+}
+
 /// Rules many findings. What hosts share is decided once.
 pub struct Rulings<'a> {
     assessor: &'a Assessor,
     outcomes: HashMap<(AdvisoryId, HostClass), (Outcome, Arc<str>)>,
-    fixes: HashMap<(Space, FindingKey, Option<Arc<str>>), Option<Timestamp>>,
+    fixes: HashMap<Fixing, Option<Timestamp>>,
     /// The log of fixes by the name that advisories know a source by, in the spaces asked for.
     by_source: BTreeMap<Arc<str>, Vec<(Arc<str>, Timestamp)>>,
 }
@@ -94,7 +102,7 @@ impl<'a> Rulings<'a> {
             .filter_map(|candidate| self.assessor.fixes.get(&fix_key(candidate)).copied())
             .min();
         own.or_else(|| {
-            let known = (space.clone(), key.clone(), finding.fixed.clone());
+            let known = Fixing { space: space.clone(), source: key.source.clone(), fixed: finding.fixed.clone() };
             *self.fixes.entry(known).or_insert_with(|| {
                 let seen = self.by_source.get(&key.source).into_iter().flatten();
                 seen.filter(|(version, _)| closes(version)).map(|(_, seen)| *seen).min()

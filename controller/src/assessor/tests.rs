@@ -8,6 +8,7 @@ use patchwave_common::domain::{
 
 use super::*;
 use crate::finding::{FindingState, transitions};
+use crate::finding_log;
 use crate::records::FeedKind;
 use crate::refresh::tests::{Desk, record};
 use crate::store::{Change, Store, Write, open_memory, testing};
@@ -110,7 +111,7 @@ async fn a_finding_follows_its_host_and_its_feed_and_every_step_is_in_the_log() 
     let log = world.store.finding_log(&id(), 0, 100).unwrap();
     let states: Vec<String> = log
         .iter()
-        .flat_map(|entry| log::read(&world.store.finding_batch(&entry.batch).unwrap().unwrap()).unwrap())
+        .flat_map(|entry| finding_log::read(&world.store.finding_batch(&entry.batch).unwrap().unwrap()).unwrap())
         .map(|told| told.finding.state.to_string())
         .collect();
     assert_eq!(states, ["open", "fix-available", "restart-pending", "fix-available", "withdrawn"]);

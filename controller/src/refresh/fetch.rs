@@ -306,16 +306,16 @@ mod tests {
     use super::*;
 
     /// A server on loopback that gives each connection the same bytes, keeps the connection open if asked to, and tells what it was asked.
-    async fn server(answer: String, stays_open: bool) -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    async fn server(answer: String, stays_open: bool) -> (String, tokio::sync::mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/feed", listener.local_addr().unwrap());
-        let (asked, questions) = tokio::sync::mpsc::unbounded_channel();
+        let (asked, questions) = tokio::sync::mpsc::channel(16);
         tokio::spawn(async move {
             let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = vec![0; 4_096];
                 let length = stream.read(&mut head).await.unwrap_or(0);
-                asked.send(String::from_utf8_lossy(&head[..length]).into_owned()).ok();
+                asked.try_send(String::from_utf8_lossy(&head[..length]).into_owned()).ok();
                 drop(stream.write_all(answer.as_bytes()).await);
                 if stays_open {
                     open.push(stream);

@@ -10,7 +10,7 @@ const GENERATED: [(&str, &[&str]); 3] = [
     // Views to be shown: made by the services, printed by the command line.
     ("patchwave_proto::operator", &["proto/", "tests/", "deploy/", "controller/src/services/", "controller/src/cli/"]),
     // Stored formats end where records begin.
-    ("patchwave_proto::store", &["proto/", "controller/src/store/", "controller/src/rollout_log/"]),
+    ("patchwave_proto::store", &["proto/", "controller/src/store/", "controller/src/rollout_log/", "controller/src/finding_log/"]),
 ];
 
 /// Unmaintained crates, each behind one file, so that replacing it touches nothing else.

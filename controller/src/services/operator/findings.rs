@@ -13,9 +13,10 @@ use crate::advisory::cvss::Severity;
 use crate::advisory::decision::Due;
 use crate::advisory::priority::Basis;
 use crate::advisory::record::Advisory;
-use crate::assessor::{Assessor, Coverage, Gone, Ruling, Rulings, log};
+use crate::assessor::{Assessor, Coverage, Gone, Ruling, Rulings};
 use crate::feeds::Content;
 use crate::finding::{Finding, FindingKey, FindingState};
+use crate::finding_log;
 use crate::fleet::FleetHost;
 use crate::store::MAX_PAGE;
 
@@ -360,7 +361,7 @@ fn history(
             next = entry.number + 1;
             let Some(batch) = store.finding_batch(&entry.batch)? else { continue };
             let damaged = |detail| crate::store::StoreError::Damaged { path: format!("findings of host {host}").into(), detail };
-            for told in log::read(&batch).map_err(damaged)?.into_iter().filter(|told| told.key == *key) {
+            for told in finding_log::read(&batch).map_err(damaged)?.into_iter().filter(|told| told.key == *key) {
                 changes.push(wire::FindingChange {
                     at: show_time(Some(entry.at)),
                     from: told.from.map_or_else(String::new, |from| from.as_str().to_owned()),
