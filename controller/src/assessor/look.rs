@@ -73,12 +73,14 @@ impl Assessor {
             turn.outcomes.push((id.clone(), stays(Coverage::NoInventory)));
             return;
         };
-        let image = self.matcher.set_host(number, image_digest(&space, &inventory.digest()), || package_keys(&space, inventory));
         self.note_fixes(&host, turn);
         if !self.matcher.advisories().covers(&space) {
+            // Nothing could match: the packages of such hosts are not held a second time.
+            self.matcher.remove_host(number);
             turn.outcomes.push((id.clone(), stays(Coverage::NoAdvisories(space))));
             return;
         }
+        let image = self.matcher.set_host(number, image_digest(&space, &inventory.digest()), || package_keys(&space, inventory));
         let installed: Vec<(&PackageKey, &[Match])> =
             self.matcher.packages_of(image).map(|(key, matches)| (key, matches.found.as_slice())).collect();
         let view = View {
